@@ -1,0 +1,270 @@
+"""The only place where a name in a config becomes a function."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from bitzero_jax import propose, solve, step
+from bitzero_jax import config as config_lib
+from bitzero_jax.curriculum import pool as pool_lib
+from bitzero_jax.language import grammar, levels
+from bitzero_jax.language.layout import Sizes
+from bitzero_jax.learn import advantage, reward
+from bitzero_jax.learn.batch import Draw, PolicyRows
+from bitzero_jax.learn.loss import LossWeights
+from bitzero_jax.learn.optimizer import OptimizerSpec, optimizer
+from bitzero_jax.learn.update import Learner, learn
+from bitzero_jax.models.network import Network, network
+from bitzero_jax.models.transformer import Transformer, identity
+from bitzero_jax.quant import activations, table, tree
+from bitzero_jax.quant.base import Quantizer
+from bitzero_jax.state import LoopState
+from bitzero_jax.verify import bridge, rules
+from bitzero_jax.verify.executor import Executor
+from bitzero_jax.verify.judge import Bounds, Judge
+from bitzero_jax.verify.verdict import Limits
+
+
+ACTIVATIONS = {"int8": activations.fake_quant, "none": identity}
+
+
+class Language(NamedTuple):
+  """The language of a run: static lengths, and tables by update.
+
+  Attributes:
+    sizes: lengths of the widest level.
+    at: updates (int32 []) -> (Tables, Bounds) of the level then in force.
+    first: Tables of the first level.
+    bounds: Bounds of the first level.
+  """
+
+  sizes: Sizes
+  at: Any
+  first: levels.Tables
+  bounds: Bounds
+
+
+def build_language(config: Any) -> Language:
+  """Tables of every level of the run, and who is in force when."""
+  chosen = [levels.LEVELS[name] for name in config.language.levels]
+  every = [levels.build(level, config.language.weights) for level in chosen]
+  bounds = [
+    Bounds(*map(np.int32, (level.items, level.low, level.high)))
+    for level in chosen
+  ]
+  stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *every)
+  stacked_bounds = jax.tree.map(lambda *leaves: np.stack(leaves), *bounds)
+  widen_at = np.array(config.language.widen_at, np.int32)
+
+  def at(updates):
+    index = jnp.sum(updates >= widen_at) if widen_at.size else 0
+    pick = lambda leaf: jnp.asarray(leaf)[index]  # noqa: E731
+    return jax.tree.map(pick, stacked), jax.tree.map(pick, stacked_bounds)
+
+  sizes = Sizes(
+    program=max(level.program for level in chosen),
+    value=max(level.items for level in chosen) + 2,
+    shown=config.language.shown,
+    references=config.propose.references,
+  )
+  return Language(sizes, at, every[0], bounds[0])
+
+
+def build_quantizer(config: Any) -> Quantizer:
+  """The weight quantizer that the config names."""
+  name = config.quant.weights
+  options = {"planes": config.quant.planes} if name == "digits" else {}
+  return table.make(name, **options)
+
+
+def build_model(config: Any) -> Transformer:
+  """The transformer, with its activation quantizer."""
+  return Transformer(
+    vocab=grammar.VOCABULARY,
+    width=config.model.width,
+    layers=config.model.layers,
+    heads=config.model.heads,
+    kv_heads=config.model.kv_heads,
+    hidden=config.model.hidden,
+    activation=config.model.activation,
+    rope_theta=config.model.rope_theta,
+    dtype=jnp.dtype(config.model.dtype),
+    quantize_activations=ACTIVATIONS[config.quant.activations],
+  )
+
+
+def build_network(config: Any) -> Network:
+  """Model and quantizer as pure functions of {"model", "quant"} parameters."""
+  model = build_model(config)
+  quantizer = build_quantizer(config)
+
+  def init(key):
+    tokens = jnp.ones((1, 2), jnp.int32)
+    params = model.init(key, tokens)["params"]
+    return {"model": params, "quant": tree.init_tree(quantizer, params)}
+
+  def weights(params):
+    return tree.fake_quant_tree(quantizer, params["model"], params["quant"])
+
+  return network(model, init, weights)
+
+
+def build_optimizer(config: Any):
+  """The optax transformation that the config describes."""
+  o = config.optimizer
+  return optimizer(
+    OptimizerSpec(
+      name=o.name,
+      learning_rate=o.learning_rate,
+      muon_scale=o.muon_scale,
+      final_share=o.final_share,
+      warmup=o.warmup,
+      updates=config_lib.total_updates(config),
+      b1=o.b1,
+      b2=o.b2,
+      weight_decay=o.weight_decay,
+      clip=o.clip,
+    )
+  )
+
+
+def build_executor(config: Any) -> Executor:
+  """Starts the interpreters."""
+  return Executor(
+    Limits(steps=config.executor.steps),
+    workers=config.executor.workers,
+    allow_unsandboxed=config.executor.allow_unsandboxed,
+  )
+
+
+def build_state(config: Any) -> LoopState:
+  """The state before the first round; `config.seed` alone decides it."""
+  init_key, loop_key = jax.random.split(jax.random.key(config.seed))
+  params = build_network(config).init(init_key)
+  sizes = build_language(config).sizes
+  return LoopState(
+    round=jnp.int32(0),
+    updates=jnp.int32(0),
+    params=params,
+    optimizer=build_optimizer(config).init(params),
+    pool=pool_lib.empty(
+      config.pool.capacity, config.language.pairs, sizes.program, sizes.value
+    ),
+    key=jax.random.key_data(loop_key),
+    verdicts=jnp.int32(0),
+    unknown=jnp.int32(0),
+  )
+
+
+def build_parts(config: Any, barred: np.ndarray) -> step.Parts:
+  """The functions of a round.
+
+  Args:
+    config: validated.
+    barred: uint32 [H, 2], behaviours of held-out tasks.
+  """
+  net = build_network(config)
+  quantizer = build_quantizer(config)
+  language = build_language(config)
+  sizes = language.sizes
+  proposer = propose.Proposer(
+    sizes=sizes,
+    candidates=config.propose.candidates,
+    model_share=config.propose.model_share,
+    inputs=config.language.pairs + config.language.spare,
+    temperature=config.propose.temperature,
+    uniform_budget=config.language.uniform_budget,
+  )
+  solver = solve.Solver(sizes, config.solve.temperature, config.solve.samples)
+  gate = rules.Gate(**config.gate.to_dict())
+  rewards = reward.Rewards(
+    learnability=reward.LEARNABILITY[config.learn.learnability],
+    refused=config.learn.refused,
+    wrong=config.learn.wrong,
+  )
+  learner = Learner(
+    network=net,
+    optimizer=build_optimizer(config),
+    weights=LossWeights(
+      hindsight=config.learn.hindsight,
+      solve=config.learn.solve,
+      propose=config.learn.propose,
+      entropy=config.learn.entropy,
+      clip_low=config.learn.clip_low,
+      clip_high=config.learn.clip_high,
+      solve_temperature=config.solve.temperature,
+      propose_temperature=config.propose.temperature,
+    ),
+    draw=Draw(
+      tuple(config.learn.rows), config.learn.fresh_share, config.language.shown
+    ),
+    updates=config.learn.updates,
+    slots=sizes.slots,
+  )
+
+  def judge(outcome, pool):
+    return rules.judge(
+      gate, outcome, jnp.asarray(barred), pool.tasks.behaviour, pool.size
+    )
+
+  def policy_rows(rollout, advantages, counts):
+    return PolicyRows(
+      rollout.prompt, rollout.answer, rollout.log_prob, advantages, counts
+    )
+
+  def probe(weights, tables, kind, tasks):
+    return solve.gold_probability(net, weights, tables, kind, tasks, sizes)
+
+  def flips(before, after):
+    return tree.flip_rate(
+      quantizer,
+      before["model"],
+      after["model"],
+      before["quant"],
+      after["quant"],
+    )
+
+  return step.Parts(
+    weights=net.weights,
+    language=language.at,
+    propose=functools.partial(propose.propose, proposer, net),
+    judge=judge,
+    trainable=rules.trainable,
+    probe=probe,
+    solve=functools.partial(solve.solve, solver, net),
+    samples=config.solve.samples,
+    buffer_rows=config.solve.buffer_rows,
+    probe_by_samples=config.probe.method == "samples",
+    proposer_reward=functools.partial(reward.proposer_reward, rewards),
+    solver_reward=functools.partial(reward.solver_reward, rewards),
+    normalize=advantage.normalize,
+    policy_rows=policy_rows,
+    learn=functools.partial(learn, learner),
+    updates=config.learn.updates,
+    keep=functools.partial(
+      pool_lib.keep, pool_lib.EVICTION[config.pool.eviction]
+    ),
+    flips=flips,
+  )
+
+
+def build_round(config: Any, barred: np.ndarray, judge: Judge) -> step.Round:
+  """The round, wired as the config says."""
+  parts = build_parts(config, barred)
+  if config.wiring == "host":
+    return step.wire(parts, judge.check, judge.grade, sharding=None)
+  devices = jax.devices()
+  if len(devices) < config.devices:
+    raise ValueError(
+      f"devices={config.devices} but this process has {len(devices)}"
+    )
+  mesh = Mesh(np.array(devices[: config.devices]), (bridge.DATA_AXIS,))
+  check = bridge.check_callback(judge, config.language.pairs, mesh)
+  grade = bridge.grade_callback(judge, mesh)
+  return step.wire(
+    parts, check, grade, sharding=NamedSharding(mesh, PartitionSpec())
+  )

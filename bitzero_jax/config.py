@@ -1,0 +1,286 @@
+"""Every default, once, with its unit and meaning; checks; freezing.
+
+An experiment file states its differences from `default()` and nothing else.
+Code reads `config.x.y` and never supplies a default of its own.
+"""
+
+import json
+from typing import Any
+
+from ml_collections import ConfigDict
+
+SIZES = ("tiny", "laptop", "small", "base")
+QUANTIZERS = ("identity", "absmean", "digits", "binary", "int4", "int8")
+CHOICES = {
+  "wiring": ("callback", "host"),
+  "language.weights": ("hand", "uniform"),
+  "model.activation": ("silu", "relu2"),
+  "model.dtype": ("float32", "bfloat16"),
+  "quant.weights": QUANTIZERS,
+  "quant.activations": ("int8", "none"),
+  "probe.method": ("gold", "samples"),
+  "pool.eviction": ("reservoir", "priority"),
+  "learn.learnability": ("one_minus", "variance", "tent", "band"),
+  "optimizer.name": ("muon", "adamw"),
+}
+LEVELS = ("small", "full")
+KINDS = ("deduction", "abduction", "induction")
+
+
+def default() -> ConfigDict:
+  """The default configuration: a small ternary learner on a laptop."""
+  c = ConfigDict()
+  c.name = "default"  # shown in the report
+  c.seed = 0  # the only source of randomness of a run
+  c.rounds = 240  # self-play rounds in the run
+  c.wiring = "callback"  # host inside one compiled round, or "host" between
+  c.devices = 1  # devices of the data axis that verification is spread over
+
+  c.language = ConfigDict()
+  c.language.levels = ("small",)  # levels in the order that a run widens
+  c.language.widen_at = ()  # updates at which the 2nd, 3rd ... level begins
+  c.language.weights = "hand"  # the grammar prior's weights, or "uniform"
+  c.language.uniform_budget = True  # spread program budgets evenly by length
+  c.language.pairs = 6  # input-output pairs kept for a task
+  c.language.shown = 4  # of them shown to induction; the others stay hidden
+  c.language.spare = 3  # inputs tried beyond `pairs`, for those that fail
+
+  c.model = ConfigDict()
+  c.model.width = 96  # residual stream
+  c.model.layers = 3
+  c.model.heads = 4  # query heads
+  c.model.kv_heads = 4  # key-value heads, dividing `heads`
+  c.model.hidden = 256  # feed-forward width
+  c.model.activation = "silu"  # of the gate; stock llama.cpp runs "silu" alone
+  c.model.rope_theta = 10000.0  # base of the rotary angles
+  c.model.dtype = "float32"  # of the forward pass; parameters stay float32
+
+  c.quant = ConfigDict()
+  c.quant.weights = "absmean"  # quantizer of every matrix but the embedding
+  c.quant.planes = 1  # ternary planes of "digits", 1 to 5
+  c.quant.activations = "int8"  # per token, in front of every matrix
+
+  c.propose = ConfigDict()
+  c.propose.candidates = 96  # tasks proposed a round, a multiple of 3
+  c.propose.model_share = 0.5  # written by the model; the rest by the prior
+  c.propose.references = 1  # pool programs in a proposal prompt (K)
+  c.propose.temperature = 1.0  # of proposals
+
+  c.gate = ConfigDict()
+  c.gate.constant = True  # refuse programs with one output for every input
+  c.gate.identity = True  # refuse programs that return their input
+  c.gate.novel = True  # the pool refuses behaviours that it holds
+
+  c.probe = ConfigDict()
+  c.probe.method = "gold"  # solve rate: probability of the gold answer, or
+  # "samples": share of right answers among `solve.samples`
+
+  c.solve = ConfigDict()
+  c.solve.samples = 1  # answers sampled for each task
+  c.solve.buffer_rows = 0  # pool tasks of each type solved beside the fresh
+  c.solve.temperature = 1.0  # of answers
+
+  c.learn = ConfigDict()
+  c.learn.updates = 8  # gradient updates a round
+  c.learn.rows = (32, 32, 24)  # hindsight rows an update: D, A, I
+  c.learn.fresh_share = 0.5  # of hindsight rows, from this round's tasks
+  c.learn.hindsight = 1.0  # weight of cross-entropy on the executor's answers
+  c.learn.solve = 0.1  # weight of the solver's policy gradient
+  c.learn.propose = 0.1  # weight of the proposer's policy gradient
+  c.learn.entropy = 0.02  # entropy bonus, per nat, inside a policy gradient
+  c.learn.clip_low = 0.2  # importance ratios are clipped to [1 - low, 1 + high]
+  c.learn.clip_high = 0.28
+  c.learn.learnability = "one_minus"  # proposer's reward from the solve rate
+  c.learn.refused = -0.5  # proposer's reward when the gate refuses
+  c.learn.wrong = 0.0  # solver's reward for a wrong answer; right earns 1
+
+  c.optimizer = ConfigDict()
+  c.optimizer.name = "muon"  # for matrices; everything else takes AdamW
+  c.optimizer.learning_rate = 0.006  # peak
+  c.optimizer.muon_scale = 3.0  # Muon's update over AdamW's, for matrices
+  c.optimizer.final_share = 0.03  # last learning rate over the peak
+  c.optimizer.warmup = 100  # updates
+  c.optimizer.b1 = 0.9
+  c.optimizer.b2 = 0.98
+  c.optimizer.weight_decay = 0.0
+  c.optimizer.clip = 1.0  # global gradient norm
+
+  c.pool = ConfigDict()
+  c.pool.capacity = 4096  # tasks
+  c.pool.eviction = "reservoir"  # uniform over all admitted, or "priority"
+
+  c.executor = ConfigDict()
+  c.executor.workers = 2  # interpreters; pairs differ in their hash seed
+  c.executor.steps = 2000  # counted loop turns and calls a run, then timeout
+  c.executor.unknown_limit = 0.005  # share of Unknown verdicts that stops a run
+  c.executor.allow_unsandboxed = False  # go on where the kernel gives no wall
+
+  c.heldout = ConfigDict()
+  c.heldout.candidates = 16384  # programs drawn from the prior to choose from
+  c.heldout.tasks = 100  # per length bucket and task type
+  c.heldout.bar_share = 0.5  # most of a bucket's behaviours that may be barred
+  c.heldout.output_share = 0.015  # most tasks with the same output
+
+  c.every = ConfigDict()
+  c.every.log = 1  # rounds between metric lines
+  c.every.tasks = 10  # rounds between samples of proposals in tasks.jsonl
+  c.every.evaluate = 24  # rounds between held-out evaluations
+  c.every.save = 24  # rounds between checkpoints
+  return c
+
+
+def total_updates(config: Any) -> int:
+  """Gradient updates in the whole run."""
+  return config.rounds * config.learn.updates
+
+
+def validate(config: Any) -> None:
+  """Checks every field against the others, before any work is done.
+
+  Raises:
+    ValueError: one line that names the field, its value and what is allowed.
+  """
+  for path, allowed in CHOICES.items():
+    value = _get(config, path)
+    if value not in allowed:
+      raise ValueError(f"{path}={value!r} must be one of {', '.join(allowed)}")
+  _check_language(config.language)
+  _positive(
+    config,
+    "rounds devices model.width model.layers model.heads model.kv_heads "
+    "model.hidden propose.candidates solve.samples learn.updates pool.capacity "
+    "executor.workers executor.steps heldout.candidates heldout.tasks "
+    "every.log every.tasks every.evaluate every.save propose.temperature "
+    "solve.temperature optimizer.learning_rate optimizer.clip",
+  )
+  _within(config, "propose.model_share learn.fresh_share", 0.0, 1.0)
+  _within(
+    config,
+    "executor.unknown_limit heldout.bar_share heldout.output_share "
+    "optimizer.final_share",
+    0.0,
+    1.0,
+  )
+  _within(config, "quant.planes", 1, 5)
+  _within(config, "learn.hindsight learn.solve learn.propose", 0.0, 1e3)
+  _require(
+    config.propose.candidates % 3 == 0,
+    f"propose.candidates={config.propose.candidates} must be a multiple of 3",
+  )
+  _require(
+    len(config.learn.rows) == 3 and min(config.learn.rows) >= 0,
+    f"learn.rows={config.learn.rows} must be three row counts: D, A, I",
+  )
+  model = config.model
+  _require(
+    model.width % (2 * model.heads) == 0,
+    f"model.width={model.width} must be a multiple of 2 * model.heads="
+    f"{2 * model.heads}",
+  )
+  _require(
+    model.heads % model.kv_heads == 0,
+    f"model.kv_heads={model.kv_heads} must divide model.heads={model.heads}",
+  )
+  _check_split(config)
+
+
+def _check_language(language: Any) -> None:
+  for level in language.levels:
+    _require(
+      level in LEVELS,
+      f"language.levels: {level!r} must be one of {', '.join(LEVELS)}",
+    )
+  _require(
+    len(language.levels) == len(language.widen_at) + 1,
+    f"language.widen_at={language.widen_at} must hold one update for each of "
+    f"language.levels={language.levels} but the first",
+  )
+  _require(
+    list(language.widen_at) == sorted(language.widen_at),
+    f"language.widen_at={language.widen_at} must not decrease",
+  )
+  _require(
+    0 < language.shown < language.pairs,
+    f"language.shown={language.shown} must be at least 1 and below "
+    f"language.pairs={language.pairs}",
+  )
+  _require(
+    language.spare >= 0, f"language.spare={language.spare} must not be negative"
+  )
+
+
+def _check_split(config: Any) -> None:
+  """Sampled rows are dealt out evenly to the updates and to the devices."""
+  per_kind = config.propose.candidates // 3 + config.solve.buffer_rows
+  answers = per_kind * config.solve.samples
+  written = 3 * round(config.propose.candidates * config.propose.model_share / 3)
+  for rows, what in (
+    (answers, "(propose.candidates / 3 + solve.buffer_rows) * solve.samples"),
+    (written, "propose.candidates * propose.model_share"),
+  ):
+    _require(
+      rows % config.learn.updates == 0,
+      f"{what} = {rows} must be a multiple of learn.updates="
+      f"{config.learn.updates}",
+    )
+  _require(
+    config.propose.candidates % config.devices == 0
+    and 3 * answers % config.devices == 0,
+    f"devices={config.devices} must divide propose.candidates="
+    f"{config.propose.candidates} and the {3 * answers} answers of a round",
+  )
+
+
+def _get(config: Any, path: str) -> Any:
+  for name in path.split("."):
+    config = config[name]
+  return config
+
+
+def _require(condition: bool, message: str) -> None:
+  if not condition:
+    raise ValueError(message)
+
+
+def _positive(config: Any, paths: str) -> None:
+  for path in paths.split():
+    value = _get(config, path)
+    _require(value > 0, f"{path}={value} must be above 0")
+
+
+def _within(config: Any, paths: str, low: float, high: float) -> None:
+  for path in paths.split():
+    value = _get(config, path)
+    _require(low <= value <= high, f"{path}={value} must be in [{low}, {high}]")
+
+
+def to_json(config: Any) -> str:
+  """The whole configuration as indented JSON with sorted keys."""
+  return json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n"
+
+
+def from_dict(values: dict[str, Any]) -> ConfigDict:
+  """A configuration from saved JSON.
+
+  Raises:
+    ValueError: a key is unknown or missing, or has the wrong type.
+  """
+  config = default()
+  _fill(config, values, "")
+  validate(config)
+  return config
+
+
+def _fill(config: ConfigDict, values: dict[str, Any], path: str) -> None:
+  missing = sorted(set(config) - set(values))
+  unknown = sorted(set(values) - set(config))
+  if missing or unknown:
+    raise ValueError(
+      f"saved config does not fit this version: missing {missing}, unknown "
+      f"{unknown} in {path or 'the top level'}"
+    )
+  for name, value in values.items():
+    if isinstance(config[name], ConfigDict):
+      _fill(config[name], value, f"{path}{name}.")
+    else:
+      config[name] = tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,208 @@
+"""The held-out exam: behaviours that training is barred from ever seeing."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bitzero_jax.language import grammar, layout, prior, render
+from bitzero_jax.language.layout import Sizes
+from bitzero_jax.language.levels import Level, build
+from bitzero_jax.state import REASON, Candidates, Task
+from bitzero_jax.verify.judge import Bounds, Judge
+
+DISTINCT = 4  # different outputs among a task's pairs: no near-constants
+LONGER = 6  # tokens beyond the trained length, in the "long" bucket
+
+
+class Exam(NamedTuple):
+  """Tasks to be examined on. n = tasks; each is posed as every type.
+
+  Attributes:
+    tasks: Task with numpy arrays and B = n.
+    pair: int32 [n], the pair that deduction and abduction ask about.
+    bucket: int32 [n], index into `names`.
+    names: buckets of program length; the last is longer than any trained.
+    sizes: lengths, wide enough for the longest program.
+    level: the language's level, with room for the longest program.
+  """
+
+  tasks: Task
+  pair: np.ndarray
+  bucket: np.ndarray
+  names: tuple[str, ...]
+  sizes: Sizes
+  level: Level
+
+
+def _buckets(level: Level) -> list[tuple[str, int, int]]:
+  """Name, shortest and longest program of each bucket."""
+  top = level.program
+  cuts = [2, 4, 6, top + 1]
+  rows = [
+    (f"{low}-{high - 1}", low, high - 1)
+    for low, high in zip(cuts[:-1], cuts[1:], strict=True)
+  ]
+  return [*rows, (f"long {top + 1}-{top + LONGER}", top + 1, top + LONGER)]
+
+
+def draw_candidates(
+  level: Level, sizes: Sizes, weights: str, tried: int, rows: int, seed: int
+) -> Candidates:
+  """Programs of every length up to the long ones, from the grammar's prior."""
+  wide = level._replace(program=level.program + LONGER)
+  tables = jax.tree.map(jnp.asarray, build(wide, weights))
+  key = jax.random.fold_in(jax.random.key(seed), 0x0E7A)
+  budget_key, program_key, input_key = jax.random.split(key, 3)
+  plan = layout.program_plan(tables)
+  budget = jax.random.randint(budget_key, (rows, 1), 2, wide.program + 1)
+
+  @jax.jit
+  def write():
+    programs = prior.sample_batch(
+      tables,
+      plan._replace(budget=budget),
+      program_key,
+      rows,
+      sizes.program,
+      sizes.slots,
+    )
+    inputs = prior.sample_batch(
+      tables,
+      layout.argument_plan(tables),
+      input_key,
+      rows * tried,
+      sizes.value,
+      sizes.slots,
+    )
+    return programs, inputs.reshape(rows, tried, -1)
+
+  programs, inputs = map(np.array, write())
+  zeros = np.zeros(rows, np.int32)
+  return Candidates(program=programs, inputs=inputs, kind=zeros, source=zeros)
+
+
+def build_exam(
+  judge: Judge,
+  level: Level,
+  sizes: Sizes,
+  bounds: Bounds,
+  *,
+  weights: str,
+  tried: int,
+  candidates: int,
+  tasks: int,
+  bar_share: float,
+  output_share: float,
+  seed: int,
+) -> Exam:
+  """Draws, runs and chooses the exam's tasks.
+
+  Constants and the identity are left out, and each behaviour counts once, in
+  the bucket of its shortest program. Outputs are kept diverse, so that no
+  constant answer scores well.
+
+  Args:
+    judge: runs the programs.
+    level: last level of the run.
+    sizes: lengths of the run; the exam widens the program's.
+    bounds: of values.
+    weights: of the grammar's prior.
+    tried: inputs drawn for each program.
+    candidates: programs drawn.
+    tasks: wanted for each bucket. The shortest bucket has too few behaviours:
+      what it lacks is shared among the other trained lengths.
+    bar_share: most of a bucket's behaviours that may be taken from training.
+    output_share: most tasks, of all, that may share one output.
+    seed: of the draw and of the choice.
+
+  Raises:
+    ValueError: too few behaviours were found; the message says what to raise.
+  """
+  sizes = sizes._replace(program=level.program + LONGER)
+  drawn = draw_candidates(level, sizes, weights, tried, candidates, seed)
+  outcome = judge.check(drawn, bounds)
+  if judge.failure is not None:
+    raise judge.failure
+  length = (drawn.program != grammar.PAD).sum(1)
+  good = (outcome.reason == REASON["accepted"]) & ~outcome.constant
+  good &= ~outcome.identity
+  good &= _distinct_rows(outcome.outputs) >= DISTINCT
+  rng = np.random.default_rng(seed)
+  shortest: dict[tuple[int, ...], int] = {}
+  for i in np.flatnonzero(good):
+    digest = tuple(outcome.behaviour[i].tolist())
+    if digest not in shortest or length[i] < length[shortest[digest]]:
+      shortest[digest] = int(i)
+  found = np.array(sorted(shortest.values()), np.int64)
+
+  buckets = _buckets(level)
+  most = max(1, int(output_share * tasks * len(buckets)))
+  outputs: dict[tuple[int, ...], int] = {}
+  chosen: list[tuple[int, int, int]] = []
+  lacking = 0
+  for number, (_, low, high) in enumerate(buckets):
+    mine = found[(length[found] >= low) & (length[found] <= high)]
+    rng.shuffle(mine)
+    trained = number < len(buckets) - 1
+    left = max(1, len(buckets) - 1 - number)
+    want = tasks + (lacking // left if trained else 0)
+    room = int(bar_share * len(mine)) if trained else len(mine)
+    taken = 0
+    for i in mine[:room] if trained else mine:
+      if taken == want:
+        break
+      pair = _rarest(outcome.outputs[i], outputs, most)
+      if pair is not None:
+        chosen.append((int(i), pair, number))
+        taken += 1
+    if trained:
+      lacking += tasks - taken
+  wanted = tasks * (len(buckets) - 1)
+  trained_tasks = sum(number < len(buckets) - 1 for _, _, number in chosen)
+  if trained_tasks < wanted:
+    raise ValueError(
+      f"only {trained_tasks} of {wanted} held-out tasks found: raise "
+      f"heldout.candidates={candidates} or lower heldout.tasks={tasks}"
+    )
+  index, pair, bucket = (
+    np.array(v, np.int32) for v in zip(*chosen, strict=True)
+  )
+  return Exam(
+    tasks=Task(
+      program=drawn.program[index],
+      inputs=outcome.inputs[index],
+      outputs=outcome.outputs[index],
+      behaviour=outcome.behaviour[index],
+      kind=drawn.kind[index],
+      source=drawn.source[index],
+    ),
+    pair=pair,
+    bucket=bucket,
+    names=tuple(name for name, _, _ in buckets),
+    sizes=sizes,
+    level=level._replace(program=sizes.program),
+  )
+
+
+def _distinct_rows(outputs: np.ndarray) -> np.ndarray:
+  """Different outputs of each task: int [n] from [n, N, Lv]."""
+  return np.array([len(np.unique(rows, axis=0)) for rows in outputs])
+
+
+def _rarest(
+  outputs: np.ndarray, counts: dict[tuple[int, ...], int], most: int
+) -> int | None:
+  """The pair whose output is least common so far, unless all are too common."""
+  texts = [render.strip(row) for row in outputs]
+  pair = min(range(len(texts)), key=lambda j: counts.get(texts[j], 0))
+  if counts.get(texts[pair], 0) >= most:
+    return None
+  counts[texts[pair]] = counts.get(texts[pair], 0) + 1
+  return pair
+
+
+def trained_lengths(exam: Exam) -> np.ndarray:
+  """Which tasks have a program no longer than training's: bool [n]."""
+  return exam.bucket < len(exam.names) - 1

@@ -1,0 +1,75 @@
+"""Verdicts to rewards, for both roles."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from bitzero_jax.state import REASON, RIGHT
+
+Learnability = Callable[[jax.Array], jax.Array]
+
+
+def one_minus(s: jax.Array) -> jax.Array:
+  """AZR, arXiv:2505.03335, eq. 4: 1 - s, and 0 where nobody solves it."""
+  return jnp.where((s <= 0) | (s >= 1), 0.0, 1 - s)
+
+
+def variance(s: jax.Array) -> jax.Array:
+  """s (1 - s): variance of one attempt, highest at one half."""
+  return s * (1 - s)
+
+
+def tent(s: jax.Array) -> jax.Array:
+  """R-Zero, arXiv:2508.05004: min(s, 1 - s), highest at one half."""
+  return jnp.minimum(s, 1 - s)
+
+
+def band(s: jax.Array) -> jax.Array:
+  """1 where 0.3 <= s <= 0.8, else 0: R-Zero's filter as a reward."""
+  return ((s >= 0.3) & (s <= 0.8)).astype(s.dtype)
+
+
+LEARNABILITY: dict[str, Learnability] = {
+  "one_minus": one_minus,
+  "variance": variance,
+  "tent": tent,
+  "band": band,
+}
+
+
+class Rewards(NamedTuple):
+  """What verdicts are worth.
+
+  Attributes:
+    learnability: solve rate in [0, 1] -> reward of a sound proposal.
+    refused: reward of a proposal that the gate refused, also for novelty.
+    wrong: reward of a wrong answer; a right one earns 1.
+  """
+
+  learnability: Learnability
+  refused: float
+  wrong: float
+
+
+def proposer_reward(
+  rewards: Rewards, reason: jax.Array, solve_rate: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  """Reward of each proposal and whether it counts: float32 [B], bool [B].
+
+  A proposal whose verdict is unknown earns nothing and loses nothing.
+  """
+  accepted = reason == REASON["accepted"]
+  reward = jnp.where(
+    accepted, rewards.learnability(solve_rate), rewards.refused
+  )
+  return reward, reason != REASON["unknown"]
+
+
+def solver_reward(
+  rewards: Rewards, graded: jax.Array, asked: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  """Reward of each answer and whether it counts: float32 [B], bool [B]."""
+  reward = jnp.where(graded == RIGHT, 1.0, rewards.wrong)
+  return reward, asked & (graded >= 0)

@@ -1,0 +1,116 @@
+"""LEARN: the gradient updates of one round."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from bitzero_jax.language.levels import Tables
+from bitzero_jax.learn.batch import Draw, PolicyRows, draw
+from bitzero_jax.learn.loss import LossWeights, loss
+from bitzero_jax.models.network import Network
+from bitzero_jax.state import Pool, Task
+
+Metrics = dict[str, jax.Array]
+
+
+class Learner(NamedTuple):
+  """Static choices of the learning role.
+
+  Attributes:
+    network: the model.
+    optimizer: gradient transformation.
+    weights: of the loss terms.
+    draw: how hindsight rows are drawn.
+    updates: gradient updates a round; sampled rows are split among them.
+    slots: deepest stack of the automaton.
+  """
+
+  network: Network
+  optimizer: optax.GradientTransformation
+  weights: LossWeights
+  draw: Draw
+  updates: int
+  slots: int
+
+
+def learn(
+  learner: Learner,
+  params: Any,
+  optimizer: Any,
+  tables: Tables,
+  policy: dict[str, PolicyRows],
+  fresh: Task,
+  sound: jax.Array,
+  pool: Pool,
+  key: jax.Array,
+) -> tuple[Any, Any, Metrics]:
+  """Takes `learner.updates` gradient updates in a scan.
+
+  Each update sees its own part of the sampled rows once, so the first part is
+  exactly on-policy and the ratio's clip guards the others; hindsight rows are
+  drawn anew each time.
+
+  Args:
+    learner: static choices.
+    params, optimizer: latent parameters and optax state.
+    tables: the language's level.
+    policy: sampled rows; the rows of each batch divide by the updates.
+    fresh, sound: this round's tasks, and which may be trained on.
+    pool: tasks of earlier rounds.
+    key: PRNG key, consumed.
+
+  Returns:
+    New parameters, new optimizer state, and metrics: means over the updates,
+    but "gap/..." of the first update alone, where sampler and learner share
+    parameters.
+  """
+  differentiate = jax.value_and_grad(_total(learner, tables), has_aux=True)
+  parts = jax.tree.map(
+    lambda leaf: leaf.reshape(learner.updates, -1, *leaf.shape[1:]), policy
+  )
+
+  def update(carry, step):
+    params, state = carry
+    rows, step_key = step
+    gold = draw(learner.draw, fresh, sound, pool, step_key)
+    (_, metrics), gradient = differentiate(params, rows, gold)
+    changes, state = learner.optimizer.update(gradient, state, params)
+    params = optax.apply_updates(params, changes)
+    metrics["norm/gradient"] = optax.global_norm(gradient)
+    return (params, state), metrics
+
+  keys = jax.random.split(key, learner.updates)
+  (params, optimizer), metrics = jax.lax.scan(
+    update, (params, optimizer), (parts, keys)
+  )
+  return params, optimizer, _summarize(metrics)
+
+
+def _total(learner: Learner, tables: Tables) -> Callable[..., Any]:
+  def total(params, policy, gold):
+    return loss(
+      learner.network,
+      tables,
+      learner.weights,
+      learner.slots,
+      params,
+      policy,
+      gold,
+    )
+
+  return total
+
+
+def _summarize(metrics: Metrics) -> Metrics:
+  gaps = [v[0] for name, v in metrics.items() if name.startswith("gap/")]
+  result = {
+    name: jnp.mean(values)
+    for name, values in metrics.items()
+    if not name.startswith("gap/")
+  }
+  if gaps:
+    result["gap/logprob_max"] = jnp.max(jnp.stack(gaps))
+  return result

@@ -1,0 +1,296 @@
+"""The BitNet decoder: tokens in, logits out, with or without a cache.
+
+Weights are used as they come: whoever wants ternary weights hands `apply` a
+parameter tree whose "kernel" leaves are already quantized. Activations are
+quantized inside, by `quantize_activations`.
+
+Shapes: B = rows, T = columns, Q = the last columns of T whose output is wanted,
+P = prompt columns, S = slots of the cache, D = width, V = vocabulary.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from bitzero_jax.models import cache as cache_lib
+from bitzero_jax.models.attention import Attention
+from bitzero_jax.models.layers import (
+  ACTIVATIONS,
+  ActivationQuantizer,
+  GatedMLP,
+  RMSNorm,
+  rotary_angles,
+)
+
+PAD = 0
+
+
+def identity(x: jax.Array) -> jax.Array:
+  """The activation quantizer that changes nothing."""
+  return x
+
+
+class Block(nn.Module):
+  """Attention, then feed-forward, each added to the residual stream."""
+
+  width: int
+  heads: int
+  kv_heads: int
+  hidden: int
+  activation: str
+  eps: float
+  out_gain: float
+  quantize: ActivationQuantizer
+
+  def setup(self):
+    self.input_layernorm = RMSNorm(self.eps)
+    self.self_attn = Attention(
+      width=self.width,
+      heads=self.heads,
+      kv_heads=self.kv_heads,
+      eps=self.eps,
+      out_gain=self.out_gain,
+      quantize=self.quantize,
+    )
+    self.post_attention_layernorm = RMSNorm(self.eps)
+    self.mlp = GatedMLP(
+      width=self.width,
+      hidden=self.hidden,
+      activation=self.activation,
+      eps=self.eps,
+      out_gain=self.out_gain,
+      quantize=self.quantize,
+    )
+
+  def __call__(self, x, angles, visible, cache, layer):
+    """As `Attention.__call__`, where x [B, T, D] is the residual stream."""
+    normed = self.input_layernorm(x)
+    read, cache = self.self_attn(normed, angles, visible, cache, layer)
+    x = x[:, x.shape[1] - visible.shape[1] :] + read
+    return x + self.mlp(self.post_attention_layernorm(x)), cache
+
+
+class Transformer(nn.Module):
+  """Decoder-only transformer with BitNet b1.58's placement of norms (SubLN).
+
+  Attributes:
+    vocab: V; token ids are 0 ... V - 1, and 0 is PAD.
+    width: D.
+    layers: number of blocks, at least 1.
+    heads: query heads; divides width, and width / heads is even.
+    kv_heads: key/value heads; divides heads.
+    hidden: inner width of the feed-forward layer.
+    activation: gate of the feed-forward layer, "silu" or "relu2".
+    rope_theta: base of the rotary wavelengths, above 0.
+    eps: added to the mean square inside every norm, above 0.
+    dtype: float32 or bfloat16, of activations and cache. Parameters, softmax
+      and logits are always float32.
+    zero_init_head: start the last norm's scale at zero, so that an untrained
+      model gives zero logits: under a mask its policy is then the prior alone.
+    quantize_activations: applied to the input of every kernel, [..., I] to the
+      same shape and dtype. Not applied to the input of the head.
+
+  Raises:
+    ValueError: attributes that do not fit together; raised at construction.
+
+  Source: BitNet b1.58 2B4T, arXiv:2504.12285. Parameters are named as in its
+  Hugging Face checkpoint.
+  """
+
+  vocab: int
+  width: int
+  layers: int
+  heads: int
+  kv_heads: int
+  hidden: int
+  activation: str = "silu"
+  rope_theta: float = 10000.0
+  eps: float = 1e-5
+  dtype: jax.typing.DTypeLike = jnp.float32
+  zero_init_head: bool = True
+  quantize_activations: ActivationQuantizer = identity
+
+  def __post_init__(self):
+    _check(self)
+    super().__post_init__()
+
+  def setup(self):
+    # Rows of length 1: the head multiplies them with vectors of length sqrt(D),
+    # so logits have unit variance once the last scale has grown to 1.
+    self.embed_tokens = nn.Embed(
+      self.vocab,
+      self.width,
+      dtype=jnp.float32,
+      embedding_init=nn.initializers.normal(self.width**-0.5),
+    )
+    self.blocks = [
+      Block(
+        width=self.width,
+        heads=self.heads,
+        kv_heads=self.kv_heads,
+        hidden=self.hidden,
+        activation=self.activation,
+        eps=self.eps,
+        # Two branches a block add up to unit size at the start.
+        out_gain=(2 * self.layers) ** -0.5,
+        quantize=self.quantize_activations,
+        name=f"layers_{index}",
+      )
+      for index in range(self.layers)
+    ]
+    initializers = nn.initializers
+    first = initializers.zeros if self.zero_init_head else initializers.ones
+    self.norm = RMSNorm(self.eps, first)
+
+  def __call__(
+    self,
+    tokens: jax.Array,
+    positions: jax.Array | None = None,
+    valid: jax.Array | None = None,
+    *,
+    last: int | None = None,
+  ) -> jax.Array:
+    """Returns the logits [B, Q, V] float32. Arguments as in `trunk`."""
+    return self.head(self.trunk(tokens, positions, valid, last=last))
+
+  def trunk(
+    self,
+    tokens: jax.Array,
+    positions: jax.Array | None = None,
+    valid: jax.Array | None = None,
+    *,
+    last: int | None = None,
+  ) -> jax.Array:
+    """All of the model but the head.
+
+    A column reads the valid columns up to itself. PAD may stand on both sides
+    of a row; what comes out at a PAD column is finite and means nothing.
+
+    Args:
+      tokens: [B, T] int32.
+      positions: [B, T] int32, default: valid tokens before each, so that left
+        padding changes nothing.
+      valid: [B, T] bool, columns that may be read, default: tokens != PAD.
+      last: Q, only the last Q columns are wanted, default all T. The last
+        block then skips the others.
+
+    Returns:
+      [B, Q, D] in `dtype`, after the final norm.
+
+    Raises:
+      ValueError: tokens is not a matrix, or last is not in 1 ... T.
+    """
+    _check_matrix(tokens)
+    columns = tokens.shape[1]
+    if last is not None and not 1 <= last <= columns:
+      raise ValueError(f"last={last} must be in 1 ... {columns}, the columns")
+    valid = tokens != PAD if valid is None else valid
+    if positions is None:
+      positions = jnp.maximum(jnp.cumsum(valid, 1, dtype=jnp.int32) - 1, 0)
+    causal = jnp.tri(columns, dtype=jnp.bool_)
+    visible = causal & valid[:, None]
+    return self._blocks(tokens, positions, visible, last, None)[0]
+
+  def head(self, hidden: jax.Array) -> jax.Array:
+    """Maps [..., D], from `trunk`, to logits [..., V] float32."""
+    return self.embed_tokens.attend(hidden.astype(jnp.float32))
+
+  def prefill(
+    self, tokens: jax.Array, slots: int
+  ) -> tuple[jax.Array, cache_lib.Cache]:
+    """Reads right-aligned prompts into a new cache.
+
+    Args:
+      tokens: [B, P] int32, PAD on the left of shorter prompts.
+      slots: S, columns of the cache, at least P. Decoding gives the same bits
+        as a full forward over exactly S columns.
+
+    Returns:
+      Logits after the last prompt token, [B, V] float32, and the cache.
+
+    Raises:
+      ValueError: tokens is not a matrix, or does not fit into the slots.
+    """
+    _check_matrix(tokens)
+    batch, columns = tokens.shape
+    if columns > slots:
+      raise ValueError(f"slots={slots} must hold the {columns} prompt columns")
+    cache = cache_lib.empty(
+      self.layers,
+      batch,
+      slots,
+      self.kv_heads,
+      self.width // self.heads,
+      self.dtype,
+    )
+    return self._extend(tokens, cache)
+
+  def decode(
+    self, token: jax.Array, cache: cache_lib.Cache
+  ) -> tuple[jax.Array, cache_lib.Cache]:
+    """Reads one more token in every row; fit for `lax.scan`.
+
+    Args:
+      token: [B] int32. A PAD is stored as not valid: nothing ever reads it.
+      cache: with a slot left. That is not checked, since `column` is traced:
+        past the end, the last slot is overwritten.
+
+    Returns:
+      Logits after that token, [B, V] float32, and the cache, one column on.
+    """
+    return self._extend(token[:, None], cache)
+
+  def _extend(self, tokens, cache):
+    columns, slots = tokens.shape[1], cache.valid.shape[1]
+    valid = tokens != PAD
+    seen = cache.length[:, None] + jnp.cumsum(valid, 1, dtype=jnp.int32)
+    cache = cache_lib.claim(cache, valid)
+    column = cache.column + jnp.arange(columns, dtype=jnp.int32)
+    causal = jnp.arange(slots, dtype=jnp.int32) <= column[:, None]
+    visible = causal & cache.valid[:, None]
+    positions = jnp.maximum(seen - 1, 0)
+    x, cache = self._blocks(tokens, positions, visible, 1, cache)
+    return self.head(x)[:, 0], cache_lib.advance(cache, columns)
+
+  def _blocks(
+    self, tokens, positions, visible, last, cache
+  ) -> tuple[jax.Array, Any]:
+    x = self.embed_tokens(tokens).astype(self.dtype)
+    head_width = self.width // self.heads
+    angles = rotary_angles(positions, head_width, self.rope_theta)
+    for index, block in enumerate(self.blocks):
+      if last is not None and index == self.layers - 1:
+        visible = visible[:, visible.shape[1] - last :]
+      x, cache = block(x, angles, visible, cache, index)
+    return self.norm(x), cache
+
+
+def _check_matrix(tokens: jax.Array) -> None:
+  if tokens.ndim != 2:
+    raise ValueError(f"tokens must be [rows, columns], got {tokens.shape}")
+
+
+def _check(model: Transformer) -> None:
+  """Raises ValueError where the attributes of `model` do not fit together."""
+  for name in ("vocab", "width", "layers", "heads", "kv_heads", "hidden"):
+    if getattr(model, name) < 1:
+      raise ValueError(f"{name}={getattr(model, name)} must be at least 1")
+  for name in ("rope_theta", "eps"):
+    if getattr(model, name) <= 0:
+      raise ValueError(f"{name}={getattr(model, name)} must be above 0")
+  width, heads, kv_heads = model.width, model.heads, model.kv_heads
+  if width % heads:
+    raise ValueError(f"heads={heads} must divide width={width}")
+  if heads % kv_heads:
+    raise ValueError(f"kv_heads={kv_heads} must divide heads={heads}")
+  if width // heads % 2:
+    raise ValueError(
+      f"width={width} / heads={heads} must be even, got {width // heads}"
+    )
+  if model.activation not in ACTIVATIONS:
+    allowed = ", ".join(ACTIVATIONS)
+    raise ValueError(f"activation={model.activation!r} must be in: {allowed}")
+  if jnp.dtype(model.dtype) not in (jnp.float32, jnp.bfloat16):
+    raise ValueError(f"dtype={model.dtype} must be float32 or bfloat16")

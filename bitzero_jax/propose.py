@@ -1,0 +1,128 @@
+"""PROPOSE: state and key in, candidate tasks out."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from bitzero_jax import sample
+from bitzero_jax.language import layout, prior
+from bitzero_jax.language.layout import Sizes
+from bitzero_jax.language.levels import Tables
+from bitzero_jax.models.network import Network
+from bitzero_jax.state import MODEL, PRIOR, Candidates, Pool, Rollout
+
+
+class Proposer(NamedTuple):
+  """Static choices of the proposing role.
+
+  Attributes:
+    sizes: lengths of the language.
+    candidates: tasks proposed in a round, a multiple of 3 (task types).
+    model_share: share of them that the model writes; the rest come from the
+      grammar's prior.
+    inputs: M, inputs tried for each candidate.
+    temperature: of the model's samples, above 0.
+    uniform_budget: draw each candidate's program budget uniformly, so that
+      long programs are as common as short ones; else always the longest.
+  """
+
+  sizes: Sizes
+  candidates: int
+  model_share: float
+  inputs: int
+  temperature: float
+  uniform_budget: bool
+
+  @property
+  def model_rows(self) -> int:
+    """Candidates that the model writes, a multiple of 3."""
+    return 3 * round(self.candidates * self.model_share / 3)
+
+
+def propose(
+  proposer: Proposer,
+  network: Network,
+  weights: Any,
+  tables: Tables,
+  pool: Pool,
+  key: jax.Array,
+) -> tuple[Candidates, Rollout]:
+  """Writes the round's candidates, of every task type in equal parts.
+
+  The proposer writes a program and its first input. The other inputs, for
+  induction's examples and for more pairs, come from the grammar's prior.
+
+  Returns:
+    The candidates, the model's rows first, and the rollout of those rows
+    (with no rows when the model writes none).
+  """
+  sizes = proposer.sizes
+  reference_key, write_key, prior_key, input_key = jax.random.split(key, 4)
+  drawn = proposer.candidates - proposer.model_rows
+  prompts = _prompts(proposer, pool, reference_key)
+  plan = layout.proposal_plan(tables)
+  if proposer.model_rows:
+    rollout = sample.write(
+      network,
+      weights,
+      tables,
+      plan,
+      prompts,
+      write_key,
+      length=sizes.proposal[1],
+      slots=sizes.slots,
+      temperature=proposer.temperature,
+      prior_weight=1.0,
+    )
+  else:
+    nothing = jnp.zeros((0, sizes.proposal[1]))
+    rollout = Rollout(prompts, nothing.astype(jnp.int32), nothing, nothing)
+  answers = rollout.answer
+  if drawn:
+    budget_key, prior_key = jax.random.split(prior_key)
+    budget = jnp.broadcast_to(plan.budget, (drawn, 2))
+    if proposer.uniform_budget:
+      shortest = 2
+      longest = jax.random.randint(
+        budget_key, (drawn,), shortest, tables.program + 1
+      )
+      budget = budget.at[:, 0].set(longest)
+    rows = prior.sample_batch(
+      tables,
+      plan._replace(budget=budget),
+      prior_key,
+      drawn,
+      sizes.proposal[1],
+      sizes.slots,
+    )
+    answers = jnp.concatenate([answers, rows])
+  program, first = layout.split_proposal(answers, sizes)
+  others = prior.sample_batch(
+    tables,
+    layout.argument_plan(tables),
+    input_key,
+    proposer.candidates * (proposer.inputs - 1),
+    sizes.value,
+    sizes.slots,
+  ).reshape(proposer.candidates, proposer.inputs - 1, sizes.value)
+  source = jnp.repeat(
+    jnp.array([MODEL, PRIOR]),
+    jnp.array([proposer.model_rows, drawn]),
+    total_repeat_length=proposer.candidates,
+  )
+  candidates = Candidates(
+    program=program,
+    inputs=jnp.concatenate([first[:, None], others], axis=1),
+    kind=jnp.arange(proposer.candidates) % 3,
+    source=source,
+  )
+  return candidates, rollout
+
+
+def _prompts(proposer: Proposer, pool: Pool, key: jax.Array) -> jax.Array:
+  """Task type and K reference programs, uniform from the pool."""
+  rows, k = proposer.model_rows, proposer.sizes.references
+  index = jax.random.randint(key, (rows, k), 0, jnp.maximum(pool.size, 1))
+  references = pool.tasks.program[index].reshape(rows, -1)
+  return layout.proposal(jnp.arange(rows) % 3, references)

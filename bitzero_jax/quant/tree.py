@@ -1,0 +1,251 @@
+"""A quantizer applied to the matrices of a model's parameter tree.
+
+Quantized are exactly the leaves named "kernel": matrices [I, O], and stacks
+[L, I, O] of L layers, where each layer has its own scale. All other leaves
+(embeddings, norms, biases) pass through untouched. Paths are keys joined
+by "/".
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import traverse_util
+
+from bitzero_jax.quant.base import Packed, Quantizer
+
+# One quantizer for all kernels, or a function from a kernel's path to its own.
+Choice = Quantizer | Callable[[str], Quantizer]
+Tree = Mapping[str, Any]
+
+
+class TensorRow(NamedTuple):
+  """One leaf of a parameter tree.
+
+  Attributes:
+    path: keys joined by "/".
+    shape: of the leaf.
+    parameters: numbers in the leaf.
+    kind: name of its quantizer, or its dtype where it is not quantized.
+    planes: ternary planes, 0 where there are none.
+    stored_bits: bits a weight in the exported file.
+    packed_bytes: bytes of the leaf in memory once packed, scales included.
+  """
+
+  path: str
+  shape: tuple[int, ...]
+  parameters: int
+  kind: str
+  planes: int
+  stored_bits: float
+  packed_bytes: int
+
+
+def _flatten(tree: Tree) -> dict[str, Any]:
+  return traverse_util.flatten_dict(tree, keep_empty_nodes=True, sep="/")
+
+
+def _unflatten(leaves: dict[str, Any]) -> dict[str, Any]:
+  return traverse_util.unflatten_dict(leaves, sep="/")
+
+
+def _is_kernel(path: str, leaf: Any) -> bool:
+  if path.rpartition("/")[2] != "kernel":
+    return False
+  if leaf.ndim not in (2, 3):
+    raise ValueError(
+      f"{path} must be [I, O] or [L, I, O], got shape {leaf.shape}"
+    )
+  return True
+
+
+def _pick(quantizer: Choice, path: str) -> Quantizer:
+  return quantizer if isinstance(quantizer, Quantizer) else quantizer(path)
+
+
+def _by_layer(function: Callable, kernel: jax.Array) -> Callable:
+  return jax.vmap(function) if kernel.ndim == 3 else function
+
+
+def _learned(quant_params: Tree, path: str) -> Any:
+  node = quant_params
+  for key in path.split("/"):
+    node = node.get(key, {})
+  return node
+
+
+def init_tree(quantizer: Choice, params: Tree) -> dict[str, Any]:
+  """Initial learned numbers of every kernel's quantizer.
+
+  Args:
+    quantizer: one for all kernels, or a function of the path.
+    params: nested dict of arrays.
+
+  Returns:
+    Nested dict with the same paths; kernels that learn nothing are absent.
+
+  Raises:
+    ValueError: a kernel is neither [I, O] nor [L, I, O].
+  """
+  learned = {}
+  for path, leaf in _flatten(params).items():
+    if _is_kernel(path, leaf):
+      numbers = _by_layer(_pick(quantizer, path).init, leaf)(leaf)
+      if numbers:
+        learned[path] = numbers
+  return _unflatten(learned)
+
+
+def fake_quant_tree(
+  quantizer: Choice, params: Tree, quant_params: Tree
+) -> dict[str, Any]:
+  """Replaces each kernel by its fake-quantized value; give this to the model.
+
+  Args:
+    quantizer: one for all kernels, or a function of the path.
+    params: nested dict of arrays.
+    quant_params: from `init_tree`.
+
+  Returns:
+    Nested dict like `params`; shapes and dtypes are kept.
+
+  Raises:
+    ValueError: a kernel is neither [I, O] nor [L, I, O], or its learned
+      numbers are missing.
+  """
+  leaves = _flatten(params)
+  for path, leaf in leaves.items():
+    if _is_kernel(path, leaf):
+      apply = _by_layer(_pick(quantizer, path).fake_quant, leaf)
+      leaves[path] = apply(leaf, _learned(quant_params, path))
+  return _unflatten(leaves)
+
+
+def pack_tree(
+  quantizer: Choice, params: Tree, quant_params: Tree
+) -> dict[str, Any]:
+  """Replaces each kernel by its `Packed` bytes, stacked for [L, I, O].
+
+  Arguments and errors are those of `fake_quant_tree`.
+  """
+  leaves = _flatten(params)
+  for path, leaf in leaves.items():
+    if _is_kernel(path, leaf):
+      pack = _by_layer(_packing(_pick(quantizer, path)), leaf)
+      leaves[path] = pack(leaf, _learned(quant_params, path))
+  return _unflatten(leaves)
+
+
+def unpack_tree(
+  quantizer: Choice,
+  packed: Tree,
+  dtype: jax.typing.DTypeLike = jnp.float32,
+) -> dict[str, Any]:
+  """Replaces each `Packed` leaf by its weight, bit for bit the trained one.
+
+  Args:
+    quantizer: the one that packed the tree.
+    packed: from `pack_tree`.
+    dtype: of the kernels before they were packed, bfloat16 or float32.
+
+  Returns:
+    Nested dict equal to `fake_quant_tree` of the tree that was packed.
+  """
+  leaves = _flatten(packed)
+  for path, leaf in leaves.items():
+    if isinstance(leaf, Packed):
+      chosen = _pick(quantizer, path)
+
+      def restore(one: Packed, chosen: Quantizer = chosen) -> jax.Array:
+        return chosen.dequantize(*chosen.unpack(one), dtype)
+
+      stacked = leaf.planes.ndim == 4
+      leaves[path] = (jax.vmap(restore) if stacked else restore)(leaf)
+  return _unflatten(leaves)
+
+
+def describe_tree(quantizer: Choice, params: Tree) -> list[TensorRow]:
+  """Rows of the parameter table; computes shapes only, never values.
+
+  Args:
+    quantizer: one for all kernels, or a function of the path.
+    params: nested dict of arrays or `jax.ShapeDtypeStruct`s.
+
+  Returns:
+    One row a leaf, in the order of the tree. A leaf that is not quantized
+    counts with the bytes of its own dtype.
+
+  Raises:
+    ValueError: a kernel is neither [I, O] nor [L, I, O].
+  """
+  rows = []
+  for path, leaf in _flatten(params).items():
+    if leaf is traverse_util.empty_node:
+      continue
+    count = math.prod(leaf.shape)
+    size = leaf.dtype.itemsize
+    kind, planes, bits, stored = leaf.dtype.name, 0, 8.0 * size, count * size
+    if _is_kernel(path, leaf):
+      chosen = _pick(quantizer, path)
+      kind, planes, bits = chosen.spec.name, chosen.spec.planes, chosen.bits()
+      packed = jax.eval_shape(_by_layer(_fresh(chosen), leaf), leaf)
+      stored = sum(
+        math.prod(part.shape) * part.dtype.itemsize
+        for part in jax.tree.leaves(packed)
+      )
+    rows.append(TensorRow(path, leaf.shape, count, kind, planes, bits, stored))
+  return rows
+
+
+def flip_rate(
+  quantizer: Choice,
+  before: Tree,
+  after: Tree,
+  quant_params_before: Tree,
+  quant_params_after: Tree,
+) -> jax.Array:
+  """Share of codes that differ between two parameter trees.
+
+  Args:
+    quantizer: one for all kernels, or a function of the path.
+    before: nested dict of arrays.
+    after: nested dict with the same kernels.
+    quant_params_before: learned numbers that belong to `before`.
+    quant_params_after: learned numbers that belong to `after`.
+
+  Returns:
+    [], float32, 0 to 1, over all kernels together.
+
+  Raises:
+    ValueError: there is no kernel, or the two trees have different ones.
+  """
+  old = {k: v for k, v in _flatten(before).items() if _is_kernel(k, v)}
+  new = {k: v for k, v in _flatten(after).items() if _is_kernel(k, v)}
+  if not old or _shapes(old) != _shapes(new):
+    raise ValueError(
+      "both trees must hold the same kernels, and at least one: got "
+      f"{_shapes(old)} and {_shapes(new)}"
+    )
+  total = sum(leaf.size for leaf in old.values())
+  rate = jnp.zeros((), jnp.float32)
+  for path, leaf in old.items():
+    code = _by_layer(_pick(quantizer, path).quantize, leaf)
+    first, _ = code(leaf, _learned(quant_params_before, path))
+    second, _ = code(new[path], _learned(quant_params_after, path))
+    changed = jnp.mean((first != second).astype(jnp.float32))
+    rate += changed * (leaf.size / total)
+  return rate
+
+
+def _shapes(kernels: dict[str, jax.Array]) -> dict[str, tuple[int, ...]]:
+  return {path: leaf.shape for path, leaf in kernels.items()}
+
+
+def _packing(chosen: Quantizer) -> Callable[[jax.Array, Any], Packed]:
+  return lambda w, learned: chosen.pack(*chosen.quantize(w, learned))
+
+
+def _fresh(chosen: Quantizer) -> Callable[[jax.Array], Packed]:
+  return lambda w: _packing(chosen)(w, chosen.init(w))

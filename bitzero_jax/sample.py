@@ -1,0 +1,79 @@
+"""Cached decoding under the grammar's mask; used by propose, solve, evaluate."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from bitzero_jax.language import automaton
+from bitzero_jax.language.automaton import Plan
+from bitzero_jax.language.grammar import PAD
+from bitzero_jax.language.levels import Tables
+from bitzero_jax.models.network import Network
+from bitzero_jax.models.policy import entropy, log_policy
+from bitzero_jax.state import Rollout
+
+
+def write(
+  network: Network,
+  weights: Any,
+  tables: Tables,
+  plan: Plan,
+  prompt: jax.Array,
+  key: jax.Array,
+  *,
+  length: int,
+  slots: int,
+  temperature: float,
+  prior_weight: float = 0.0,
+) -> Rollout:
+  """Samples one answer for each prompt.
+
+  Args:
+    network: the model.
+    weights: from `network.weights`.
+    tables: the language level's tables.
+    plan: what to write, the same for every row.
+    prompt: int32 [B, P], padding on the left.
+    key: PRNG key, consumed.
+    length: A, tokens of the longest answer.
+    slots: deepest stack of the automaton.
+    temperature: > 0 samples, 0 takes the most likely legal token.
+    prior_weight: weight of the grammar's log-prior in the policy.
+
+  Returns:
+    The rollout; log-probabilities are of the policy at `temperature` (at 1
+    where `temperature` is 0).
+  """
+  rows, columns = prompt.shape
+  greedy = temperature == 0
+  heat = 1.0 if greedy else temperature
+  logits, cache = network.prefill(weights, prompt, columns + length)
+  begin = automaton.start(tables, plan, slots)
+  states = jax.tree.map(
+    lambda leaf: jnp.broadcast_to(leaf, (rows, *jnp.shape(leaf))), begin
+  )
+
+  def step(carry, step_key):
+    logits, cache, states = carry
+    legal = jax.vmap(lambda s: automaton.legal(tables, s))(states)
+    prior = jax.vmap(lambda s: automaton.log_prior(tables, s))(states)
+    policy = log_policy(logits, legal, prior, heat, prior_weight)
+    if greedy:
+      token = jnp.argmax(policy, axis=-1)
+    else:
+      token = jax.random.categorical(step_key, policy, axis=-1)
+    token = token.astype(jnp.int32)
+    chosen = jnp.take_along_axis(policy, token[:, None], axis=-1)[:, 0]
+    live = token != PAD
+    seen = token, chosen * live, entropy(policy) * live
+    states = jax.vmap(
+      lambda s, t: automaton.advance(tables, plan, s, t)
+    )(states, token)
+    logits, cache = network.decode(weights, token, cache)
+    return (logits, cache, states), seen
+
+  keys = jax.random.split(key, length)
+  _, seen = jax.lax.scan(step, (logits, cache, states), keys)
+  answer, log_prob, nats = (jnp.swapaxes(leaf, 0, 1) for leaf in seen)
+  return Rollout(prompt, answer, log_prob, nats)

@@ -1,0 +1,208 @@
+"""Records that cross rooms.
+
+Letters used in every shape: B rows, N input-output pairs kept for a task,
+Lp program tokens, Lv value tokens, P prompt tokens, A answer tokens,
+C pool capacity. All tokens are int32 and 0 is padding.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+KINDS = ("deduction", "abduction", "induction")
+DEDUCTION, ABDUCTION, INDUCTION = range(3)
+SOURCES = ("prior", "model")
+PRIOR, MODEL = range(2)
+
+# What the executor says of a candidate, then what the gate adds.
+REASONS = (
+  "accepted",
+  "invalid",
+  "timeout",
+  "memory",
+  "forbidden",
+  "nondeterministic",
+  "unbounded",
+  "unknown",
+  "constant",
+  "identity",
+  "barred",
+  "known",
+)
+REASON = {name: code for code, name in enumerate(REASONS)}
+
+WRONG, RIGHT, UNKNOWN = 0, 1, -1
+
+
+@struct.dataclass
+class Task:
+  """Programs with what the executor knows about them.
+
+  Attributes:
+    program: int32 [B, Lp].
+    inputs: int32 [B, N, Lv], the first one written by the proposer.
+    outputs: int32 [B, N, Lv], gold answers from the executor.
+    behaviour: uint32 [B, 2], hash of the outputs on the fixed probe inputs.
+    kind: int32 [B], the task type it was proposed for.
+    source: int32 [B], PRIOR or MODEL.
+  """
+
+  program: jax.Array
+  inputs: jax.Array
+  outputs: jax.Array
+  behaviour: jax.Array
+  kind: jax.Array
+  source: jax.Array
+
+
+@struct.dataclass
+class Rollout:
+  """Rows that a model wrote, with what its sampler knew.
+
+  Attributes:
+    prompt: int32 [B, P], padding on the left.
+    answer: int32 [B, A], padding on the right.
+    log_prob: float32 [B, A], of each answer token under mask and temperature.
+    entropy: float32 [B, A], in nats, 0 behind the end.
+  """
+
+  prompt: jax.Array
+  answer: jax.Array
+  log_prob: jax.Array
+  entropy: jax.Array
+
+
+@struct.dataclass
+class Candidates:
+  """Proposals before the executor has seen them.
+
+  Attributes:
+    program: int32 [B, Lp].
+    inputs: int32 [B, M, Lv], M >= N inputs to try, the proposer's first.
+    kind: int32 [B].
+    source: int32 [B].
+  """
+
+  program: jax.Array
+  inputs: jax.Array
+  kind: jax.Array
+  source: jax.Array
+
+
+@struct.dataclass
+class Outcome:
+  """What the executor says of candidates.
+
+  Attributes:
+    reason: int32 [B], an executor's code of REASONS; "accepted" is sound.
+    inputs: int32 [B, N, Lv], the first N inputs that gave a value.
+    outputs: int32 [B, N, Lv].
+    behaviour: uint32 [B, 2].
+    constant: bool [B], one output for every probe input.
+    identity: bool [B], returns every probe input unchanged.
+  """
+
+  reason: jax.Array
+  inputs: jax.Array
+  outputs: jax.Array
+  behaviour: jax.Array
+  constant: jax.Array
+  identity: jax.Array
+
+
+@struct.dataclass
+class Answers:
+  """Answers to grade: what was asked, and what was said.
+
+  Attributes:
+    kind: int32 [B].
+    program: int32 [B, Lp], the task's program.
+    inputs, outputs: int32 [B, N, Lv].
+    pair: int32 [B]. Deduction and abduction ask about this pair; induction
+      showed the pairs before it and is scored on it and those after.
+    answer: int32 [B, A], a value or a program, padding on the right.
+    asked: bool [B], False for rows that only fill the batch.
+  """
+
+  kind: jax.Array
+  program: jax.Array
+  inputs: jax.Array
+  outputs: jax.Array
+  pair: jax.Array
+  answer: jax.Array
+  asked: jax.Array
+
+
+@struct.dataclass
+class Pool:
+  """Sound tasks that no two of which behave alike.
+
+  Attributes:
+    tasks: Task with B = C; slots from `size` on are empty.
+    priority: float32 [C], learnability when it was admitted.
+    size: int32 [], filled slots.
+    admitted: int32 [], tasks ever admitted.
+  """
+
+  tasks: Task
+  priority: jax.Array
+  size: jax.Array
+  admitted: jax.Array
+
+
+@struct.dataclass
+class LoopState:
+  """All that survives a preemption, as one pytree.
+
+  Attributes:
+    round: int32 [], finished rounds.
+    updates: int32 [], gradient updates taken.
+    params: {"model": latent weights, "quant": what the quantizer learns}.
+    optimizer: optax state.
+    pool: Pool.
+    key: uint32 [2], raw data of the PRNG key for the next round.
+    verdicts: int32 [], verdicts asked of the executor.
+    unknown: int32 [], verdicts that were Unknown.
+  """
+
+  round: jax.Array
+  updates: jax.Array
+  params: Any
+  optimizer: Any
+  pool: Pool
+  key: jax.Array
+  verdicts: jax.Array
+  unknown: jax.Array
+
+
+def empty_task(rows: int, pairs: int, program: int, value: int) -> Task:
+  """A Task of padding: shapes and dtypes, no content."""
+  return Task(
+    program=jnp.zeros((rows, program), jnp.int32),
+    inputs=jnp.zeros((rows, pairs, value), jnp.int32),
+    outputs=jnp.zeros((rows, pairs, value), jnp.int32),
+    behaviour=jnp.zeros((rows, 2), jnp.uint32),
+    kind=jnp.zeros(rows, jnp.int32),
+    source=jnp.zeros(rows, jnp.int32),
+  )
+
+
+def take(record: Any, index: jax.Array) -> Any:
+  """Rows `index` of every array in a record."""
+  return jax.tree.map(lambda leaf: leaf[index], record)
+
+
+def join(*records: Any) -> Any:
+  """Records of one type, row after row."""
+  return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *records)
+
+
+def choose(condition: jax.Array, one: Any, other: Any) -> Any:
+  """Row by row, `one` where `condition` [B] holds, else `other`."""
+
+  def pick(a, b):
+    return jnp.where(condition.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+
+  return jax.tree.map(pick, one, other)

@@ -1,0 +1,319 @@
+"""One round of self-play, propose to keep, by composition.
+
+    propose -> [host: check] -> solve -> [host: grade] -> learn
+
+The three device stages are pure functions of what they are handed. `wire`
+joins them with the host in one of two ways: callbacks inside one compiled
+round, or three compiled stages with the host called between them.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from bitzero_jax.state import (
+  KINDS,
+  MODEL,
+  PRIOR,
+  REASON,
+  REASONS,
+  RIGHT,
+  UNKNOWN,
+  Answers,
+  Candidates,
+  LoopState,
+  Outcome,
+  Rollout,
+  Task,
+  join,
+  take,
+)
+
+Metrics = dict[str, jax.Array]
+
+
+class Parts(NamedTuple):
+  """The functions that a round is made of; `build.py` chooses them.
+
+  Attributes:
+    weights: params -> quantized weights.
+    language: updates -> (automaton tables, bounds of values) of the level.
+    propose: (weights, tables, pool, key) -> (Candidates, Rollout).
+    judge: (Outcome, pool) -> int32 [B], reason of each candidate.
+    trainable: reason -> bool [B].
+    probe: (weights, tables, kind, tasks) -> float32 [B], solve rate.
+    solve: (weights, tables, kind, tasks, asked, key) -> (Answers, Rollout).
+    samples: answers that `solve` gives to each task.
+    buffer_rows: pool tasks of each type that are solved beside the fresh ones.
+    probe_by_samples: take solve rates from graded samples, not from `probe`.
+    proposer_reward: (reason, solve rate) -> (reward, counts).
+    solver_reward: (graded, asked) -> (reward, counts).
+    normalize: (reward, counts, group, groups) -> (advantage, collapsed).
+    policy_rows: (Rollout, advantage, counts) -> rows for `learn`.
+    learn: (params, optimizer, tables, policy, fresh, sound, pool, key) ->
+      (params, optimizer, metrics).
+    updates: gradient updates that `learn` takes.
+    keep: (pool, tasks, accepted, learnability, key) -> pool.
+    flips: (params, params) -> share of integer codes that differ.
+  """
+
+  weights: Callable[..., Any]
+  language: Callable[..., Any]
+  propose: Callable[..., tuple[Candidates, Rollout]]
+  judge: Callable[..., jax.Array]
+  trainable: Callable[[jax.Array], jax.Array]
+  probe: Callable[..., jax.Array]
+  solve: Callable[..., tuple[Answers, Rollout]]
+  samples: int
+  buffer_rows: int
+  probe_by_samples: bool
+  proposer_reward: Callable[..., tuple[jax.Array, jax.Array]]
+  solver_reward: Callable[..., tuple[jax.Array, jax.Array]]
+  normalize: Callable[..., tuple[jax.Array, jax.Array]]
+  policy_rows: Callable[..., Any]
+  learn: Callable[..., Any]
+  updates: int
+  keep: Callable[..., Any]
+  flips: Callable[..., jax.Array]
+
+
+@struct.dataclass
+class Trace:
+  """What a round proposed and how it went, for the task log.
+
+  Attributes:
+    tasks: Task [B]; pairs are padding where the task is unsound.
+    reason: int32 [B].
+    solve_rate: float32 [B], 0 where unsound.
+  """
+
+  tasks: Task
+  reason: jax.Array
+  solve_rate: jax.Array
+
+
+def propose_stage(parts: Parts, state: LoopState) -> tuple[Any, Any]:
+  """PROPOSE. Returns what the next stage needs, and the check request."""
+  key = jax.random.wrap_key_data(state.key)
+  following, propose_key, rest = jax.random.split(key, 3)
+  weights = parts.weights(state.params)
+  tables, bounds = parts.language(state.updates)
+  candidates, rollout = parts.propose(weights, tables, state.pool, propose_key)
+  carry = (state, following, rest, candidates, rollout)
+  return carry, (candidates, bounds)
+
+
+def solve_stage(
+  parts: Parts, carry: Any, outcome: Outcome
+) -> tuple[Any, Answers]:
+  """GATE, PROBE, SOLVE. Returns what learning needs, and the grade request."""
+  state, following, rest, candidates, proposals = carry
+  weights = parts.weights(state.params)
+  tables, _ = parts.language(state.updates)
+  reason = parts.judge(outcome, state.pool)
+  sound = parts.trainable(reason)
+  fresh = Task(
+    program=candidates.program,
+    inputs=outcome.inputs,
+    outputs=outcome.outputs,
+    behaviour=outcome.behaviour,
+    kind=candidates.kind,
+    source=candidates.source,
+  )
+  solve_keys = jax.random.split(rest, len(KINDS) + 1)
+  solved, probed = [], []
+  for kind in range(len(KINDS)):
+    own = jax.tree.map(lambda leaf, k=kind: leaf[k :: len(KINDS)], fresh)
+    asked = sound[kind :: len(KINDS)]
+    if not parts.probe_by_samples:
+      probed.append(parts.probe(weights, tables, kind, own))
+    pool_key, write_key = jax.random.split(solve_keys[kind])
+    if parts.buffer_rows:
+      index = jax.random.randint(
+        pool_key, (parts.buffer_rows,), 0, jnp.maximum(state.pool.size, 1)
+      )
+      own = join(own, take(state.pool.tasks, index))
+      asked = jnp.concatenate([asked, index < state.pool.size])
+    solved.append(
+      parts.solve(weights, tables, kind, own, asked, write_key)
+    )
+  answers = join(*[_widen(a, solved) for a, _ in solved])
+  carry = (
+    state,
+    following,
+    solve_keys[-1],
+    proposals,
+    fresh,
+    reason,
+    probed,
+    [a.asked for a, _ in solved],
+    [r for _, r in solved],
+  )
+  return carry, answers
+
+
+def _widen(answers: Answers, solved: list[tuple[Answers, Rollout]]) -> Answers:
+  width = max(a.answer.shape[1] for a, _ in solved)
+  fill = width - answers.answer.shape[1]
+  return answers.replace(answer=jnp.pad(answers.answer, ((0, 0), (0, fill))))
+
+
+def learn_stage(
+  parts: Parts, carry: Any, graded: jax.Array
+) -> tuple[LoopState, Metrics, Trace]:
+  """REWARD, LEARN, KEEP. Returns the next state, metrics, and a trace."""
+  (state, following, key, proposals, fresh, reason, probed, asked, rollouts) = (
+    carry
+  )
+  learn_key, keep_key = jax.random.split(key)
+  tables, _ = parts.language(state.updates)
+  sound = parts.trainable(reason)
+  kinds = len(KINDS)
+  metrics: Metrics = {}
+  policy, collapsed, rates = {}, [], []
+  grades = jnp.split(graded, kinds)
+  for kind, name in enumerate(KINDS):
+    reward, counts = parts.solver_reward(grades[kind], asked[kind])
+    group = jnp.zeros(reward.shape, jnp.int32)
+    advantage, flat = parts.normalize(reward, counts, group, 1)
+    policy[name] = parts.policy_rows(rollouts[kind], advantage, counts)
+    collapsed.append(flat)
+    right = (grades[kind] == RIGHT) & counts
+    metrics[f"solve_rate/{name}"] = right.sum() / jnp.maximum(counts.sum(), 1)
+    own = fresh.kind.shape[0] // kinds * parts.samples
+    rates.append(right[:own].reshape(-1, parts.samples).mean(1))
+  solve_rate = jnp.stack(rates if parts.probe_by_samples else probed, 1)
+  solve_rate = jnp.where(sound, solve_rate.reshape(-1), 0.0)
+
+  rows = proposals.answer.shape[0]
+  learnability, _ = parts.proposer_reward(
+    jnp.full_like(reason, REASON["accepted"]), solve_rate
+  )
+  if rows:
+    reward, counts = parts.proposer_reward(reason[:rows], solve_rate[:rows])
+    advantage, flat = parts.normalize(reward, counts, fresh.kind[:rows], kinds)
+    policy["propose"] = parts.policy_rows(proposals, advantage, counts)
+    metrics["advantage_collapse/propose"] = flat
+  metrics["advantage_collapse/solve"] = jnp.stack(collapsed).mean()
+
+  params, optimizer, learned = parts.learn(
+    state.params,
+    state.optimizer,
+    tables,
+    policy,
+    fresh,
+    sound,
+    state.pool,
+    learn_key,
+  )
+  accepted = reason == REASON["accepted"]
+  pool = parts.keep(state.pool, fresh, accepted, learnability, keep_key)
+  every = jnp.concatenate(asked)
+  unknown = jnp.sum((graded == UNKNOWN) & every)
+  unknown += jnp.sum(reason == REASON["unknown"])
+  metrics |= learned | _proposal_metrics(fresh, reason, learnability, sound)
+  metrics |= {
+    "solve_rate/histogram": _histogram(solve_rate, sound),
+    "ternary/flip_rate": parts.flips(state.params, params),
+    "pool/size": pool.size,
+    "pool/behaviours": pool.admitted,
+  }
+  state = LoopState(
+    round=state.round + 1,
+    updates=state.updates + parts.updates,
+    params=params,
+    optimizer=optimizer,
+    pool=pool,
+    key=jax.random.key_data(following),
+    verdicts=state.verdicts + reason.shape[0] + every.sum(),
+    unknown=state.unknown + unknown,
+  )
+  return state, metrics, Trace(fresh, reason, solve_rate)
+
+
+def _proposal_metrics(
+  fresh: Task, reason: jax.Array, learnability: jax.Array, sound: jax.Array
+) -> Metrics:
+  metrics = {
+    f"reject/{name}": jnp.mean(reason == code)
+    for code, name in enumerate(REASONS)
+    if code != REASON["accepted"]
+  }
+  metrics["accept/rate"] = jnp.mean(reason == REASON["accepted"])
+  metrics["accept/sound"] = jnp.mean(sound)
+  kept = jnp.maximum(sound.sum(), 1)
+  metrics["novelty/new_share"] = jnp.sum(reason == REASON["accepted"]) / kept
+  metrics["novelty/duplicate_share"] = jnp.sum(reason == REASON["known"]) / kept
+  length = jnp.sum(fresh.program > 0, axis=1)
+  for name, source in (("random", PRIOR), ("model", MODEL)):
+    mine = fresh.source == source
+    good = mine & sound
+    metrics[f"length/{name}"] = _mean(length, mine)
+    metrics[f"learnability/{name}"] = _mean(learnability, good)
+    metrics[f"accept/{name}"] = _mean(reason == REASON["accepted"], mine)
+  return metrics
+
+
+def _mean(values: jax.Array, where: jax.Array) -> jax.Array:
+  """Mean over the chosen rows, NaN when there are none."""
+  return jnp.sum(values * where) / jnp.sum(where)
+
+
+def _histogram(rate: jax.Array, where: jax.Array) -> jax.Array:
+  """Tasks by solve rate, in five equal bins: int32 [5]."""
+  bins = jnp.minimum((rate * 5).astype(jnp.int32), 4)
+  return jnp.sum((bins[:, None] == jnp.arange(5)) & where[:, None], axis=0)
+
+
+Round = Callable[[LoopState], tuple[LoopState, Metrics, Trace]]
+
+
+def wire(
+  parts: Parts,
+  check: Callable[..., Outcome],
+  grade: Callable[[Answers], jax.Array],
+  *,
+  sharding: jax.sharding.Sharding | None,
+) -> Round:
+  """Joins the stages and the host into one round.
+
+  Args:
+    parts: the functions of the stages.
+    check, grade: the bridge's functions, or the host's own.
+    sharding: of the state. Given, the whole round is one compiled function
+      with the host inside it; None compiles each stage and calls the host
+      between them.
+
+  Returns:
+    state -> (state, metrics, trace). The state is donated.
+  """
+  stages = [
+    functools.partial(stage, parts)
+    for stage in (propose_stage, solve_stage, learn_stage)
+  ]
+  if sharding is None:
+    propose, solve, learn = map(jax.jit, stages)
+    bring = jax.device_get
+  else:
+    propose, solve, learn = stages
+    bring = lambda request: request  # noqa: E731
+
+  def one_round(state: LoopState) -> tuple[LoopState, Metrics, Trace]:
+    carry, request = propose(state)
+    outcome = check(*bring(request))
+    carry, answers = solve(carry, outcome)
+    graded = grade(bring(answers))
+    return learn(carry, graded)
+
+  if sharding is None:
+    return one_round
+  return jax.jit(
+    one_round,
+    donate_argnums=0,
+    in_shardings=sharding,
+    out_shardings=sharding,
+  )

@@ -1,0 +1,288 @@
+"""Runs programs that nobody has read, in a pool of locked interpreters.
+
+`Executor.run` is a total function: it never raises for what a job holds, never
+blocks past its deadline and never loses or swaps a row. Every program runs
+twice, in processes with different hash seeds and in opposite order, so what
+depends on set order, addresses or an earlier program does not pass as a value.
+"""
+
+import functools
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from bitzero_jax.verify import agree, lockdown
+from bitzero_jax.verify.dispatch import Dispatcher
+from bitzero_jax.verify.pool import PYTHON, Row, Task
+from bitzero_jax.verify.verdict import (
+  FORBIDDEN,
+  STATUSES,
+  UNKNOWN,
+  Engine,
+  Job,
+  Limits,
+  Stats,
+  Verdict,
+)
+
+_HERE = Path(__file__).parent
+_SEEDS = (1, 2)
+_TASK_INPUTS = 256
+_INPUT_MS = 20
+_THIRD_RUNS = 1024
+_WORKER_FILES = """
+  canonical.py fuel.py guards.py lockdown.py policy.py rewrite.py runner.py
+  worker.py
+""".split()
+_PROOFS = (
+  ("def f(x): return x + 1", "ok"),
+  ("def f(x):\n  while True: pass", "timeout"),
+  ("def f(x): return sum(range(10**13))", "timeout"),
+  ("def f(x): return [0] * 10**11", "memory"),
+  ("def f(x): return f(x)", "error"),
+  ("def f(x): return open('/etc/passwd')", "forbidden"),
+)
+
+_Checked = tuple[str, tuple[str, ...], dict[int, str]]
+
+
+class Executor:
+  """A pool of locked-down interpreters; safe to share between threads.
+
+  Attributes:
+    engine: what stands behind the verdicts.
+    tier: one line about the lock-down.
+  """
+
+  def __init__(
+    self,
+    limits: Limits = Limits(),
+    *,
+    workers: int = 2,
+    allow_unsandboxed: bool = False,
+  ):
+    """Starts the workers and proves that their walls hold.
+
+    Args:
+      limits: what a run may use.
+      workers: processes, a multiple of 2; each hash seed gets half of them.
+      allow_unsandboxed: start even where no seccomp filter can be had.
+
+    Raises:
+      ValueError: `workers` is no positive multiple of 2.
+      RuntimeError: the platform cannot lock workers down, or a wall fails.
+    """
+    if workers < 2 or workers % 2:
+      raise ValueError(f"workers={workers}: must be a positive multiple of 2")
+    self._limits = limits
+    self._lock = threading.Lock()
+    self._counts: Counter[str] = Counter()
+    self._flips = 0
+    self._seconds = 0.0
+    self._cpu_us = 0
+    self._pool = Dispatcher(limits, _SEEDS, workers)
+    self._finalizer = weakref.finalize(self, self._pool.close)
+    try:
+      self.engine = self._greet(allow_unsandboxed)
+      self._prove()
+    except BaseException:
+      self.close()
+      raise
+    self._counts.clear()
+
+  @property
+  def tier(self) -> str:
+    return self.engine.tier
+
+  @property
+  def stats(self) -> Stats:
+    """What happened since the start."""
+    total = max(sum(self._counts.values()), 1)
+    return Stats(
+      counts={status: self._counts[status] for status in STATUSES},
+      unknown_rate=self._counts[UNKNOWN] / total,
+      flip_rate=self._flips / total,
+      seconds=self._seconds,
+      cpu_seconds=self._cpu_us / 1e6,
+      restarts=self._pool.restarts,
+    )
+
+  def run(self, jobs: Sequence[Job]) -> list[list[Verdict]]:
+    """Runs every job on every input.
+
+    Args:
+      jobs: programs with their inputs; whatever they hold, nothing is raised.
+
+    Returns:
+      for each job, in order, one verdict for each input, in order.
+    """
+    with self._lock:
+      begin = time.monotonic()
+      checked = [self._check(job) for job in jobs]
+      verdicts = self._run(checked, begin)
+      self._seconds += time.monotonic() - begin
+      return verdicts
+
+  def close(self) -> None:
+    """Ends the workers; the executor cannot run after this."""
+    self._finalizer()
+
+  def __enter__(self) -> "Executor":
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    self.close()
+
+  def worker_pids(self) -> list[int]:
+    """Process ids of the workers, for monitors."""
+    return self._pool.pids()
+
+  def _greet(self, allow_unsandboxed: bool) -> Engine:
+    greetings = set(self._pool.greet())
+    if len(greetings) > 1:
+      raise RuntimeError(f"workers differ: {sorted(greetings)}")
+    name, tier = greetings.pop()
+    if lockdown.is_sandboxed(tier):
+      failed = _breaches(self._limits.memory_mb)
+      if failed:
+        raise RuntimeError(f"seccomp is in force but allows: {failed}")
+    elif not allow_unsandboxed:
+      raise RuntimeError(
+        f"no seccomp here, only {tier or 'nothing'}: programs are not run "
+        "unless Executor(allow_unsandboxed=True)"
+      )
+    else:
+      tier = f"UNSANDBOXED+{tier}".rstrip("+")
+    return Engine(name, _policy_hash(), self._limits, _SEEDS, tier)
+
+  def _prove(self) -> None:
+    """Runs programs whose verdicts are known."""
+    jobs = [Job(program, ("[1]",)) for program, _ in _PROOFS]
+    for (program, status), (verdict,) in zip(
+      _PROOFS, self.run(jobs), strict=True
+    ):
+      if verdict.status != status:
+        raise RuntimeError(
+          f"self-test: {program!r} gives {verdict.status} {verdict.error}, "
+          f"not {status}"
+        )
+
+  def _check(self, job: Job) -> _Checked:
+    """Program, inputs, and the rule that some inputs break before any run."""
+    try:
+      program, inputs = job
+      inputs = tuple(inputs)
+    except (TypeError, ValueError):
+      return "", (), {}
+    fault = _fault("program", program, self._limits.source_bytes)
+    refused = {}
+    for i, text in enumerate(inputs):
+      rule = fault or _fault("input", text, self._limits.input_bytes)
+      if rule:
+        refused[i] = rule
+    if refused:
+      inputs = tuple("" if i in refused else t for i, t in enumerate(inputs))
+    return "" if fault else program, inputs, refused
+
+  def _run(
+    self, checked: list[_Checked], begin: float
+  ) -> list[list[Verdict]]:
+    total = sum(len(inputs) for _, inputs, _ in checked)
+    deadline = begin + (self._limits.batch_ms + _INPUT_MS * total) / 1000
+    tasks = [
+      Task(j, first, program, inputs[first : first + _TASK_INPUTS], 0)
+      for j, (program, inputs, refused) in enumerate(checked)
+      if len(refused) < len(inputs)
+      for first in range(0, len(inputs), _TASK_INPUTS)
+    ]
+    both = tasks + [task._replace(side=1) for task in reversed(tasks)]
+    runs: list[list[list[Row]]] = [
+      [[_NO_ROW] * len(inputs) for _, inputs, _ in checked] for _ in _SEEDS
+    ]
+    for task, rows in self._pool.collect(both, deadline):
+      runs[task.side][task.job][task.first : task.first + len(rows)] = rows
+    third = self._third(checked, runs, deadline)
+    return [
+      [
+        self._verdict(
+          runs[0][j][i], runs[1][j][i], third.get((j, i)), refused.get(i)
+        )
+        for i in range(len(inputs))
+      ]
+      for j, (_, inputs, refused) in enumerate(checked)
+    ]
+
+  def _third(
+    self,
+    checked: list[_Checked],
+    runs: list[list[list[Row]]],
+    deadline: float,
+  ) -> dict[tuple[int, int], Row]:
+    """Runs again, alone, what two runs left open."""
+    tasks = []
+    for j, (program, inputs, _) in enumerate(checked):
+      if runs[0][j] == runs[1][j]:
+        continue
+      for i, (a, b) in enumerate(zip(runs[0][j], runs[1][j], strict=True)):
+        if not agree.settled(a, b):
+          side = agree.doubtful(a, b)
+          tasks.append(Task(j, i, program, (inputs[i],), side))
+    answers = self._pool.collect(tasks, deadline, alone=True)
+    return {(task.job, task.first): rows[0] for task, rows in answers}
+
+  def _verdict(
+    self, a: Row, b: Row, third: Row | None, refused: str | None
+  ) -> Verdict:
+    if refused:
+      status, value, error = FORBIDDEN, "", refused
+      rows = []
+    else:
+      status, value, error = agree.decide(a, b, third)
+      rows = [a, b] if third is None else [a, b, third]
+      self._flips += third is not None
+    self._counts[status] += 1
+    cpu_us = sum(row[3] for row in rows)
+    self._cpu_us += cpu_us
+    runs = sum(row[0] != UNKNOWN for row in rows)
+    return Verdict(status, value, error, cpu_us, runs, self.engine)
+
+
+_NO_ROW: Row = (UNKNOWN, "", "not run", 0)
+
+
+def _fault(what: str, text: object, limit: int) -> str:
+  """The rule that a text breaks before anybody reads it, or ""."""
+  if not isinstance(text, str):
+    return f"{what} is no text"
+  if len(text.encode("utf-8", "surrogatepass")) > limit:
+    return f"{what} of more than {limit} bytes"
+  return ""
+
+
+@functools.cache
+def _breaches(memory_mb: int) -> list[str]:
+  """What a locked process could still do; nothing, if all is well."""
+  command = [*PYTHON, str(_HERE / "breach.py"), str(memory_mb)]
+  done = subprocess.run(
+    command, env={}, cwd="/", capture_output=True, timeout=30, check=False
+  )
+  try:
+    return json.loads(done.stdout)
+  except ValueError:
+    return [f"self-test ended with {done.returncode}"]
+
+
+@functools.cache
+def _policy_hash() -> str:
+  """Names the code that decides verdicts."""
+  digest = hashlib.sha256()
+  for name in _WORKER_FILES:
+    digest.update((_HERE / name).read_bytes())
+  return digest.hexdigest()[:12]

@@ -1,0 +1,243 @@
+"""Host side of the bridge: token arrays in, executor verdicts out, as arrays.
+
+Fixed shapes, numpy only, never raises: whatever goes wrong becomes "unknown",
+and the first failure is kept for the loop to report.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from bitzero_jax.language import grammar as g
+from bitzero_jax.language import render
+from bitzero_jax.language.probes import PROBE_TEXTS, behaviour
+from bitzero_jax.state import (
+  ABDUCTION,
+  DEDUCTION,
+  REASON,
+  RIGHT,
+  UNKNOWN,
+  WRONG,
+  Answers,
+  Candidates,
+  Outcome,
+)
+from bitzero_jax.verify.executor import Executor
+from bitzero_jax.verify.verdict import Job, Verdict
+
+_REASON_OF = {
+  "ok": "accepted",
+  "error": "invalid",
+  "timeout": "timeout",
+  "memory": "memory",
+  "forbidden": "forbidden",
+  "unknown": "unknown",
+}
+
+
+_REMEMBERED = 1 << 18
+
+
+class Bounds(NamedTuple):
+  """Limits of a value in the language's current level, all int32 [].
+
+  Attributes:
+    items: longest list.
+    low, high: smallest and largest int.
+  """
+
+  items: np.ndarray
+  low: np.ndarray
+  high: np.ndarray
+
+
+class Behaviour(NamedTuple):
+  """What a program does on the probe inputs."""
+
+  digest: tuple[int, int]
+  constant: bool
+  identity: bool
+
+
+class Judge:
+  """Asks the executor about rows of tokens.
+
+  Attributes:
+    failure: the first exception that a call met, or None.
+    seconds: wall time spent in calls.
+  """
+
+  def __init__(self, executor: Executor, pairs: int):
+    """Keeps the executor; `pairs` is N, pairs to keep for a sound task."""
+    self._executor = executor
+    self._pairs = pairs
+    self._behaviours: dict[str, Behaviour] = {}
+    self.failure: Exception | None = None
+    self.seconds = 0.0
+
+  def check(self, candidates: Candidates, bounds: Bounds) -> Outcome:
+    """Runs candidates on their inputs and on the probes.
+
+    A candidate is "accepted" here when its first input and N - 1 others give
+    values that the language's level can say.
+    """
+    rows, tried, width = candidates.inputs.shape
+    outcome = Outcome(
+      reason=np.full(rows, REASON["unknown"], np.int32),
+      inputs=np.zeros((rows, self._pairs, width), np.int32),
+      outputs=np.zeros((rows, self._pairs, width), np.int32),
+      behaviour=np.zeros((rows, 2), np.uint32),
+      constant=np.zeros(rows, bool),
+      identity=np.zeros(rows, bool),
+    )
+    with self._guard():
+      programs = [render.strip(p) for p in candidates.program]
+      sources = [render.source(p) for p in programs]
+      texts = [
+        [render.value_text(render.strip(v)) for v in row]
+        for row in candidates.inputs
+      ]
+      jobs = []
+      for text, own in zip(sources, texts, strict=True):
+        probes = () if text in self._behaviours else PROBE_TEXTS
+        jobs.append(Job(text, tuple(f"[{v}]" for v in (*own, *probes))))
+      results = self._executor.run(jobs)
+      for i, verdicts in enumerate(results):
+        own, probes = verdicts[:tried], verdicts[tried:]
+        if probes:
+          self._learn(sources[i], probes)
+        reason, kept = _find(texts[i], own, bounds, self._pairs)
+        known = self._behaviours.get(sources[i])
+        if known is None:
+          reason = "unknown"
+        else:
+          outcome.behaviour[i] = known.digest
+          outcome.constant[i] = known.constant
+          outcome.identity[i] = known.identity
+        outcome.reason[i] = REASON[reason]
+        if reason == "accepted":
+          for j, pair in enumerate(kept):
+            outcome.inputs[i, j], outcome.outputs[i, j] = (
+              _row(text, width) for text in pair
+            )
+    return outcome
+
+  def grade(self, answers: Answers) -> np.ndarray:
+    """Compares answers with gold: int32 [B] of RIGHT, WRONG, UNKNOWN.
+
+    Deduction compares canonical text. Abduction runs the task's program on
+    the answer. Induction runs the answer on the pairs that it was not shown.
+    Rows that were not asked are WRONG.
+    """
+    graded = np.where(answers.asked, UNKNOWN, WRONG).astype(np.int32)
+    with self._guard():
+      jobs, expected, rows = [], [], []
+      for i in np.flatnonzero(answers.asked):
+        answer = render.strip(answers.answer[i])
+        j = answers.pair[i]
+        gold = [render.value_text(render.strip(v)) for v in answers.outputs[i]]
+        if answers.kind[i] == DEDUCTION:
+          right = render.value_text(answer) == gold[j]
+          graded[i] = RIGHT if right else WRONG
+          continue
+        if answers.kind[i] == ABDUCTION:
+          source = render.source(render.strip(answers.program[i]))
+          inputs, gold = [render.value_text(answer)], [gold[j]]
+        else:
+          source, gold = render.source(answer), gold[j:]
+          hidden = answers.inputs[i][j:]
+          inputs = [render.value_text(render.strip(v)) for v in hidden]
+        jobs.append(Job(source, tuple(f"[{v}]" for v in inputs)))
+        expected.append(gold)
+        rows.append(i)
+      results = self._executor.run(jobs)
+      for i, verdicts, gold in zip(rows, results, expected, strict=True):
+        graded[i] = compare(verdicts, gold)
+    return graded
+
+  def _learn(self, source: str, verdicts: list[Verdict]) -> None:
+    """Remembers what a program does on the probes, unless it is unknown."""
+    if any(v.status == "unknown" for v in verdicts):
+      return
+    if len(self._behaviours) >= _REMEMBERED:
+      self._behaviours.clear()  # only a cache: the executor can say it again
+    outputs = [v.value if v.status == "ok" else v.error for v in verdicts]
+    values = [v.value for v in verdicts if v.status == "ok"]
+    self._behaviours[source] = Behaviour(
+      digest=behaviour(outputs),
+      constant=len(set(values)) <= 1,
+      identity=outputs == list(PROBE_TEXTS),
+    )
+
+  @contextlib.contextmanager
+  def _guard(self) -> Iterator[None]:
+    """Keeps the first exception for the loop, and counts the seconds."""
+    begin = time.perf_counter()
+    try:
+      yield
+    except Exception as error:  # a callback that raises would wedge the device
+      self.failure = self.failure or error
+    finally:
+      self.seconds += time.perf_counter() - begin
+
+
+def compare(verdicts: list[Verdict], gold: list[str]) -> int:
+  """RIGHT if every verdict is the gold text, UNKNOWN if any is unknown."""
+  if any(v.status == "unknown" for v in verdicts):
+    return UNKNOWN
+  same = all(
+    v.status == "ok" and v.value == text
+    for v, text in zip(verdicts, gold, strict=True)
+  )
+  return RIGHT if same else WRONG
+
+
+def _problem(verdict: Verdict, bounds: Bounds) -> str | None:
+  """Why a task cannot keep this verdict as its gold answer, or None."""
+  if verdict.status == "error" and verdict.error == "Nondeterministic":
+    return "nondeterministic"
+  if verdict.status != "ok":
+    return _REASON_OF[verdict.status]
+  return None if in_bounds(verdict.value, bounds) else "unbounded"
+
+
+def in_bounds(text: str, bounds: Bounds) -> bool:
+  """Whether the language's level can say a canonical value."""
+  tokens = render.value_tokens(text)
+  if tokens is None:
+    return False
+  ints = [t - g.FIRST_INT + g.INT_MIN for t in tokens if t >= g.FIRST_INT]
+  short = len(ints) <= bounds.items or text[0] != "["
+  return short and all(bounds.low <= v <= bounds.high for v in ints)
+
+
+def _find(
+  inputs: list[str], verdicts: list[Verdict], bounds: Bounds, pairs: int
+) -> tuple[str, list[tuple[str, str]]]:
+  """A reason, and for "accepted" the first `pairs` pairs that have a value.
+
+  The first input is the proposer's own, so its problem is the task's.
+  """
+  problems = [_problem(v, bounds) for v in verdicts]
+  for fatal in ("nondeterministic", "unknown"):
+    if fatal in problems:
+      return fatal, []
+  kept = [
+    (given, verdict.value)
+    for given, verdict, problem in zip(inputs, verdicts, problems, strict=True)
+    if problem is None
+  ]
+  reason = problems[0]
+  if reason is None and len(kept) < pairs:
+    reason = next(problem for problem in problems if problem)
+  return (reason, []) if reason else ("accepted", kept[:pairs])
+
+
+def _row(text: str, width: int) -> list[int]:
+  tokens = render.value_tokens(text)
+  if tokens is None:
+    raise ValueError(f"{text!r} is no value of the language")
+  return render.pad(tokens, width)

@@ -1,0 +1,223 @@
+"""Host side of one worker: its process, its pipe and the request it holds."""
+
+import json
+import os
+import secrets
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from bitzero_jax.verify.verdict import STATUSES, Limits
+
+# Isolated, but for PYTHONHASHSEED, which -I would ignore: no site packages, no
+# script folder, and the environment holds nothing else.
+PYTHON = (sys.executable, "-s", "-S", "-P", "-W", "ignore")
+
+_HERE = Path(__file__).parent
+_MAX_FRAME = 1 << 28
+_READ_BYTES = 1 << 20
+
+Row = tuple[str, str, str, int]
+
+
+class Lost(Exception):
+  """A worker is of no more use."""
+
+
+class Gone(Lost):
+  """Its process ended."""
+
+
+class Tampered(Lost):
+  """It said something that no worker says, so nothing it says counts."""
+
+
+class Task(NamedTuple):
+  """Part of a job, to be run on one side of the pool.
+
+  Attributes:
+    job: index of the job.
+    first: index of the first input.
+    program: the source.
+    inputs: the inputs, from `first` on.
+    side: which of the two hash seeds.
+  """
+
+  job: int
+  first: int
+  program: str
+  inputs: tuple[str, ...]
+  side: int
+
+
+class Worker:
+  """A locked interpreter, reached through two pipes that never block us.
+
+  Attributes:
+    side: which hash seed it was started with.
+    ready: (engine name, tier) once it has locked itself down, else None.
+    tasks: what it has not answered yet, in order.
+    alone: whether its request held a single task.
+    served: inputs answered so far.
+  """
+
+  def __init__(self, side: int, seed: int, limits: Limits):
+    self.side = side
+    self.ready: tuple[str, str] | None = None
+    self.tasks: list[Task] = []
+    self.alone = False
+    self.served = 0
+    self.heard = time.monotonic()
+    self._requests = 0
+    self._secret = ""
+    self._answered = 0
+    self._limits = limits
+    self._incoming = bytearray()
+    self._outgoing = memoryview(b"")
+    self._process = subprocess.Popen(
+      [
+        *PYTHON,
+        str(_HERE / "worker.py"),
+        json.dumps(limits._asdict()),
+      ],
+      stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.DEVNULL,
+      env={"PYTHONHASHSEED": str(seed)},
+      cwd="/",
+      bufsize=0,
+    )
+    assert self._process.stdin and self._process.stdout
+    self.stdin = self._process.stdin.fileno()
+    self.stdout = self._process.stdout.fileno()
+    os.set_blocking(self.stdin, False)
+    os.set_blocking(self.stdout, False)
+
+  @property
+  def pid(self) -> int:
+    return self._process.pid
+
+  @property
+  def idle(self) -> bool:
+    return self.ready is not None and not self.tasks
+
+  @property
+  def wants_to_write(self) -> bool:
+    return len(self._outgoing) > 0
+
+  def ask(self, tasks: list[Task]) -> None:
+    """Queues one request; `write` sends it.
+
+    Raises:
+      Gone: the process ended.
+    """
+    self._requests += 1
+    self._secret = secrets.token_hex(8)
+    self._answered = 0
+    self.tasks = list(tasks)
+    self.alone = len(tasks) == 1
+    self.heard = time.monotonic()
+    jobs = [(task.program, task.inputs) for task in tasks]
+    data = json.dumps([self._requests, self._secret, jobs]).encode()
+    self._outgoing = memoryview(struct.pack("<I", len(data)) + data)
+    self.write()
+
+  def write(self) -> None:
+    """Sends what the pipe takes now.
+
+    Raises:
+      Gone: the process ended.
+    """
+    try:
+      while self._outgoing:
+        sent = os.write(self.stdin, self._outgoing)
+        self._outgoing = self._outgoing[sent:]
+    except BlockingIOError:
+      return
+    except OSError as error:
+      raise Gone(str(error)) from error
+
+  def read(self) -> Iterator[tuple[Task, list[Row]]]:
+    """Yields tasks that were answered since the last call, with their rows.
+
+    Raises:
+      Lost: the worker is gone or broke the protocol; what was yielded counts.
+    """
+    try:
+      data = os.read(self.stdout, _READ_BYTES)
+    except BlockingIOError:
+      return
+    except OSError as error:
+      raise Gone(str(error)) from error
+    if not data:
+      raise Gone("end of file")
+    self.heard = time.monotonic()
+    self._incoming += data
+    while len(self._incoming) >= 4:
+      size = struct.unpack_from("<I", self._incoming)[0]
+      if size > _MAX_FRAME:
+        raise Tampered("frame")
+      if len(self._incoming) < 4 + size:
+        break
+      frame = bytes(self._incoming[4 : 4 + size])
+      del self._incoming[: 4 + size]
+      try:
+        message = json.loads(frame)
+      except (ValueError, RecursionError) as error:
+        raise Tampered("frame") from error
+      yield from self._accept(message)
+
+  def _accept(self, message) -> list[tuple[Task, list[Row]]]:
+    """Takes a message only if it is exactly what was asked for."""
+    if type(message) is not list:
+      raise Tampered("message")
+    if self.ready is None:
+      if len(message) != 3 or message[0] != "ready":
+        raise Tampered("greeting")
+      self.ready = (str(message[1]), str(message[2]))
+      return []
+    if len(message) != 4 or message[:3] != [
+      self._requests,
+      self._secret,
+      self._answered,
+    ]:
+      raise Tampered("message")
+    answers = message[3]
+    if type(answers) is not list or not 0 < len(answers) <= len(self.tasks):
+      raise Tampered("answers")
+    answered = []
+    for task, rows in zip(self.tasks, answers, strict=False):
+      if type(rows) is not list or len(rows) != len(task.inputs):
+        raise Tampered("rows")
+      answered.append((task, [self._row(row) for row in rows]))
+      self.served += len(rows)
+    self._answered += len(answers)
+    self.tasks = self.tasks[len(answers) :]
+    return answered
+
+  def _row(self, row) -> Row:
+    if type(row) is not list or [type(v) for v in row] != [str, str, str, int]:
+      raise Tampered("row")
+    status, value, error, cpu_us = row
+    if status not in STATUSES or len(value) > self._limits.value_bytes:
+      raise Tampered("row")
+    return status, value, error, cpu_us
+
+  def end(self, *, kill: bool = False) -> int:
+    """Ends and reaps the process; its exit status, negative for a signal."""
+    for pipe in (self._process.stdin, self._process.stdout):
+      assert pipe
+      pipe.close()
+    if kill:
+      self._process.kill()
+    try:
+      return self._process.wait(timeout=1)
+    except subprocess.TimeoutExpired:
+      self._process.kill()
+      self._process.wait()
+      return -signal.SIGKILL

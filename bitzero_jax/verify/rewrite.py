@@ -1,0 +1,226 @@
+"""Adds meters to a checked program before it is compiled.
+
+Loops and calls spend fuel, operators and methods that can build something huge
+go through `guards.py`, and no handler can swallow a limit. Added names start
+with "@", which no program can spell.
+"""
+
+import ast
+
+from policy import MODULES  # type: ignore[import-not-found]
+
+# Built-in types that consume what they are given; as values they stay types.
+GUARDED_TYPES = frozenset("bytes dict frozenset list set str tuple type".split())
+
+GUARDED_METHODS = frozenset(
+  """
+  center count decode difference difference_update encode expandtabs extend
+  extendleft format format_map from_iterable fromkeys index intersection
+  intersection_update isdisjoint issubset issuperset join ljust replace rjust
+  subtract symmetric_difference symmetric_difference_update to_bytes translate
+  union update zfill
+  """.split()
+)
+
+_OPERATORS = {
+  ast.Add: "add",
+  ast.Mult: "mul",
+  ast.Pow: "pow",
+  ast.LShift: "shift",
+  ast.Mod: "mod",
+}
+
+
+def add_meters(tree: ast.Module, bound: frozenset[str]) -> ast.Module:
+  """Rewrites a program that the policy allows.
+
+  Args:
+    tree: the program; it is changed.
+    bound: names that the program binds, so they are not the built-ins.
+
+  Returns:
+    the tree, ready to compile.
+  """
+  return ast.fix_missing_locations(_Meters(bound).visit(tree))
+
+
+def _name(name: str) -> ast.Name:
+  return ast.Name(name, ast.Load())
+
+
+def _call(name: str, *args: ast.expr) -> ast.Call:
+  return ast.Call(_name(name), list(args), [])
+
+
+def _is_number(node: ast.AST) -> bool:
+  return isinstance(node, ast.Constant) and type(node.value) in (int, float)
+
+
+def _assign(target: str, value: ast.expr) -> ast.Assign:
+  return ast.Assign([ast.Name(target, ast.Store())], value)
+
+
+class _Meters(ast.NodeTransformer):
+  def __init__(self, bound: frozenset[str]):
+    self._types = GUARDED_TYPES - bound
+
+  def visit_Constant(self, node):
+    return node
+
+  def visit_Name(self, node):
+    return node
+
+  def visit_FunctionDef(self, node):
+    self.generic_visit(node)
+    node.returns = None
+    node.body.insert(0, ast.Expr(_call("@tick")))
+    return node
+
+  def visit_Lambda(self, node):
+    self.generic_visit(node)
+    node.body = ast.BoolOp(ast.And(), [_call("@tick"), node.body])
+    return node
+
+  def visit_arg(self, node):
+    node.annotation = None
+    return node
+
+  def visit_AnnAssign(self, node):
+    self.generic_visit(node)
+    if node.value is None:
+      return ast.Pass()
+    return ast.Assign([node.target], node.value)
+
+  def visit_For(self, node):
+    self.generic_visit(node)
+    node.iter = self._each(node.iter)
+    return node
+
+  def visit_comprehension(self, node):
+    self.generic_visit(node)
+    node.iter = self._each(node.iter)
+    return node
+
+  def _each(self, iterable):
+    return _call("@compress", iterable, _name("@fuel"))
+
+  def visit_While(self, node):
+    self.generic_visit(node)
+    node.test = ast.BoolOp(ast.And(), [_call("@tick"), node.test])
+    return node
+
+  def visit_YieldFrom(self, node):
+    self.generic_visit(node)
+    node.value = _call("@delegate", node.value)
+    return node
+
+  def visit_Try(self, node):
+    self.generic_visit(node)
+    for handler in node.handlers:
+      handler.type = handler.type or _name("@Exception")
+    body = [ast.Expr(_call("@note")), ast.Raise()]
+    node.handlers.insert(0, ast.ExceptHandler(_name("@fatal"), None, body))
+    return node
+
+  def visit_BinOp(self, node):
+    self.generic_visit(node)
+    guard = _OPERATORS.get(type(node.op))
+    if guard is None:
+      return node
+    if guard == "add" and (_is_number(node.left) or _is_number(node.right)):
+      return node
+    return _call(f"@{guard}", node.left, node.right)
+
+  def visit_AugAssign(self, node):
+    self.generic_visit(node)
+    guard = _OPERATORS.get(type(node.op))
+    if guard is None or (guard == "add" and _is_number(node.value)):
+      return node
+    guard = f"@i{guard}"
+    target = node.target
+    if isinstance(target, ast.Name):
+      return _assign(target.id, _call(guard, _name(target.id), node.value))
+    index = target.slice
+    if isinstance(index, ast.Slice):
+      bounds = (index.lower, index.upper, index.step)
+      index = _call("@slice", *(b or ast.Constant(None) for b in bounds))
+
+    def item(ctx):
+      return ast.Subscript(_name("@object"), _name("@index"), ctx)
+
+    result = _call(guard, item(ast.Load()), node.value)
+    return [
+      _assign("@object", target.value),
+      _assign("@index", index),
+      ast.Assign([item(ast.Store())], result),
+    ]
+
+  def visit_Assign(self, node):
+    self.generic_visit(node)
+    if any(_consumes(target) for target in node.targets):
+      node.value = _call("@meter", node.value)
+    return node
+
+  def visit_Starred(self, node):
+    self.generic_visit(node)
+    if isinstance(node.ctx, ast.Load):
+      node.value = _call("@meter", node.value)
+    return node
+
+  def visit_Compare(self, node):
+    self.generic_visit(node)
+    right = node.comparators
+    if len(right) == 1 and isinstance(node.ops[0], ast.In | ast.NotIn):
+      if isinstance(right[0], ast.Constant | ast.List | ast.Tuple | ast.Set):
+        return node
+      found = _call("@contains", node.left, right[0])
+      negated = isinstance(node.ops[0], ast.NotIn)
+      return ast.UnaryOp(ast.Not(), found) if negated else found
+    for i, op in enumerate(node.ops):
+      if isinstance(op, ast.In | ast.NotIn):
+        right[i] = _call("@meter", right[i])
+    return node
+
+  def visit_Call(self, node):
+    self.generic_visit(node)
+    if isinstance(node.func, ast.Name) and node.func.id in self._types:
+      node.func = _name(f"@{node.func.id}")
+    return node
+
+  def visit_Attribute(self, node):
+    self.generic_visit(node)
+    if node.attr in GUARDED_METHODS:
+      return _call("@method", node.value, ast.Constant(node.attr))
+    return node
+
+  def visit_FormattedValue(self, node):
+    self.generic_visit(node)
+    spec = node.format_spec or ast.Constant("")
+    text = _call("@field", node.value, ast.Constant(node.conversion), spec)
+    return ast.FormattedValue(text, -1, None)
+
+  def visit_Import(self, node):
+    return [
+      _assign(alias.asname or alias.name, _name(f"@{alias.name}"))
+      for alias in node.names
+    ]
+
+  def visit_ImportFrom(self, node):
+    if node.module not in MODULES:
+      return ast.Pass()
+    return [
+      _assign(
+        alias.asname or alias.name,
+        ast.Attribute(_name(f"@{node.module}"), alias.name, ast.Load()),
+      )
+      for alias in node.names
+    ]
+
+
+def _consumes(target: ast.expr) -> bool:
+  """Whether assigning to this target reads an iterable to its end."""
+  if isinstance(target, ast.Subscript):
+    return isinstance(target.slice, ast.Slice)
+  return isinstance(target, ast.List | ast.Tuple) and any(
+    isinstance(item, ast.Starred) for item in target.elts
+  )

@@ -1,0 +1,1 @@
+"""Kernels for packed weights. They import JAX and nothing else."""

@@ -1,0 +1,1 @@
+"""Matrix product with packed ternary weights: layout, plain XLA, kernels."""

@@ -1,0 +1,184 @@
+"""A quantizer applied to a parameter tree."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bitzero_jax.quant import (
+  Packed,
+  describe_tree,
+  fake_quant_tree,
+  flip_rate,
+  init_tree,
+  make,
+  pack_tree,
+  unpack_tree,
+)
+
+
+def _params(dtype=jnp.float32):
+  rng = np.random.default_rng(0)
+
+  def draw(*shape):
+    return jnp.asarray(rng.normal(size=shape), dtype)
+
+  return {
+    "embed": {"embedding": draw(10, 8)},
+    "blocks": {  # two layers, stacked for a scan
+      "attn": {"q": {"kernel": draw(2, 8, 6)}},
+      "norm": {"scale": draw(2, 8)},
+    },
+    "head": {"kernel": draw(8, 5), "bias": draw(5)},
+    "empty": {},
+  }
+
+
+def _mixed(path: str):
+  return make("absmean") if path == "head/kernel" else make("digits", planes=2)
+
+
+CHOICES = {
+  "absmean": make("absmean"),
+  "digits": make("digits", planes=3),
+  "mixed": _mixed,
+}
+every_choice = pytest.mark.parametrize(
+  "choice", CHOICES.values(), ids=CHOICES.keys()
+)
+
+
+def _assert_same_trees(got, wanted):
+  assert jax.tree.structure(got) == jax.tree.structure(wanted)
+  for one, other in zip(
+    jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True
+  ):
+    assert one.dtype == other.dtype
+    assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
+
+
+def test_init_keeps_the_paths_of_what_is_learned():
+  params = _params()
+  learned = init_tree(make("digits", planes=2), params)
+  assert learned["blocks"]["attn"]["q"]["kernel"]["step"].shape == (2,)
+  assert learned["head"]["kernel"]["step"].shape == ()
+  assert set(learned) == {"blocks", "head"}
+  assert init_tree(make("absmean"), params) == {}
+  assert set(init_tree(_mixed, params)) == {"blocks"}
+
+
+@every_choice
+def test_only_kernels_change_and_each_layer_is_on_its_own(choice):
+  params = _params()
+  learned = init_tree(choice, params)
+  seen = jax.jit(functools.partial(fake_quant_tree, choice))(params, learned)
+
+  def one(path):
+    return choice(path) if callable(choice) else choice
+
+  wanted = _params()
+  q = one("blocks/attn/q/kernel")
+  stack = params["blocks"]["attn"]["q"]["kernel"]
+  wanted["blocks"]["attn"]["q"]["kernel"] = jnp.stack(
+    [q.fake_quant(w, q.init(w)) for w in stack]
+  )
+  q, w = one("head/kernel"), params["head"]["kernel"]
+  wanted["head"]["kernel"] = q.fake_quant(w, q.init(w))
+  _assert_same_trees(seen, wanted)
+
+
+@every_choice
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_what_is_packed_is_what_was_trained(choice, dtype):
+  params = _params(dtype)
+  learned = init_tree(choice, params)
+  packed = pack_tree(choice, params, learned)
+  assert isinstance(packed["head"]["kernel"], Packed)
+  assert isinstance(packed["blocks"]["attn"]["q"]["kernel"], Packed)
+  shipped = unpack_tree(choice, packed, dtype)
+  _assert_same_trees(shipped, fake_quant_tree(choice, params, learned))
+
+
+def test_gradients_reach_kernels_steps_and_the_rest():
+  params = _params()
+  q = make("digits", planes=2)
+  learned = init_tree(q, params)
+
+  def loss(params, learned):
+    seen = fake_quant_tree(q, params, learned)
+    return sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(seen))
+
+  grads = jax.jit(jax.grad(loss, argnums=(0, 1)))(params, learned)
+  for leaf in jax.tree.leaves(grads):
+    assert bool(jnp.all(jnp.isfinite(leaf)))
+    assert bool(jnp.any(leaf != 0))
+
+
+def test_the_table_counts_every_leaf():
+  rows = {row.path: row for row in describe_tree(_mixed, _params())}
+  assert list(rows) == [
+    "embed/embedding",
+    "blocks/attn/q/kernel",
+    "blocks/norm/scale",
+    "head/kernel",
+    "head/bias",
+  ]
+  stack = rows["blocks/attn/q/kernel"]
+  assert stack.shape == (2, 8, 6)
+  assert (stack.parameters, stack.kind, stack.planes) == (96, "digits", 2)
+  assert stack.stored_bits == 4.5
+  assert stack.packed_bytes == 2 * (2 * 6 * 2 + 4)  # L (K * O * I/4 + scale)
+  head = rows["head/kernel"]
+  assert (head.kind, head.planes, head.stored_bits) == ("absmean", 1, 2.0625)
+  assert head.packed_bytes == 5 * 2 + 4
+  embedding = rows["embed/embedding"]
+  assert embedding[2:] == (80, "float32", 0, 32.0, 320)
+
+
+def test_the_table_is_right_about_bytes_and_needs_no_values():
+  params = _params(jnp.bfloat16)
+  shapes = jax.eval_shape(lambda: params)
+  for choice in CHOICES.values():
+    rows = describe_tree(choice, shapes)
+    packed = pack_tree(choice, params, init_tree(choice, params))
+    real = sum(leaf.nbytes for leaf in jax.tree.leaves(packed))
+    assert sum(row.packed_bytes for row in rows) == real
+
+
+def test_flip_rate_counts_changed_codes():
+  q = make("digits", planes=2)
+  before = {
+    "a": {"kernel": jnp.ones((4, 3))},
+    "b": {"kernel": jnp.ones((2, 4, 1)), "bias": jnp.zeros(1)},
+  }
+  learned = jax.tree.map(
+    lambda step: jnp.full_like(step, 0.5), init_tree(q, before)
+  )
+  after = jax.tree.map(lambda x: x, before)
+  assert float(flip_rate(q, before, after, learned, learned)) == 0
+  after["a"]["kernel"] = before["a"]["kernel"].at[0, 0].add(0.5)
+  after["b"]["kernel"] = before["b"]["kernel"].at[1].add(-0.5)
+  after["b"]["bias"] = jnp.ones(1)
+  rate = functools.partial(flip_rate, q)
+  changed = jax.jit(rate)(before, after, learned, learned)
+  np.testing.assert_allclose(changed, 5 / 20, rtol=1e-6)
+  wider = jax.tree.map(lambda step: 2 * step, learned)
+  assert float(rate(before, before, learned, wider)) == 1
+
+
+def test_errors_name_the_leaf():
+  q = make("absmean")
+  conv = {"conv": {"kernel": jnp.ones((3, 3, 4, 4))}}
+  with pytest.raises(ValueError, match="conv/kernel must be"):
+    fake_quant_tree(q, conv, {})
+  with pytest.raises(ValueError, match="conv/kernel must be"):
+    describe_tree(q, conv)
+  with pytest.raises(ValueError, match="params must hold 'step'"):
+    fake_quant_tree(make("digits"), _params(), {})
+  with pytest.raises(ValueError, match="same kernels"):
+    flip_rate(q, {}, {}, {}, {})
+  other = {"head": {"kernel": jnp.ones((2, 2))}}
+  with pytest.raises(ValueError, match="same kernels"):
+    flip_rate(q, other, {"head": {"kernel": jnp.ones((3, 2))}}, {}, {})
