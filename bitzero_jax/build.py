@@ -203,7 +203,6 @@ def build_parts(config: Any, barred: np.ndarray) -> step.Parts:
       tuple(config.learn.rows), config.learn.fresh_share, config.language.shown
     ),
     updates=config.learn.updates,
-    slots=sizes.slots,
   )
 
   def judge(outcome, pool):
@@ -213,11 +212,16 @@ def build_parts(config: Any, barred: np.ndarray) -> step.Parts:
 
   def policy_rows(rollout, advantages, counts):
     return PolicyRows(
-      rollout.prompt, rollout.answer, rollout.log_prob, advantages, counts
+      prompt=rollout.prompt,
+      answer=rollout.answer,
+      log_prob=rollout.log_prob,
+      bias=rollout.bias,
+      advantage=advantages,
+      counts=counts,
     )
 
-  def probe(weights, tables, kind, tasks):
-    return solve.gold_probability(net, weights, tables, kind, tasks, sizes)
+  def probe(weights, tables, tasks):
+    return solve.gold_probability(net, weights, tables, tasks, sizes)
 
   def flips(before, after):
     return tree.flip_rate(

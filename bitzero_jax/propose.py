@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from bitzero_jax import sample
 from bitzero_jax.language import layout, prior
+from bitzero_jax.language.grammar import VOCABULARY
 from bitzero_jax.language.layout import Sizes
 from bitzero_jax.language.levels import Tables
 from bitzero_jax.models.network import Network
@@ -61,51 +62,45 @@ def propose(
   reference_key, write_key, prior_key, input_key = jax.random.split(key, 4)
   drawn = proposer.candidates - proposer.model_rows
   prompts = _prompts(proposer, pool, reference_key)
-  plan = layout.proposal_plan(tables)
-  if proposer.model_rows:
+  written, length = proposer.model_rows, sizes.proposal[1]
+  if written:
     rollout = sample.write(
       network,
       weights,
       tables,
-      plan,
+      layout.proposal_plan(tables, written),
       prompts,
       write_key,
-      length=sizes.proposal[1],
+      length=length,
       slots=sizes.slots,
       temperature=proposer.temperature,
       prior_weight=1.0,
     )
   else:
-    nothing = jnp.zeros((0, sizes.proposal[1]))
-    rollout = Rollout(prompts, nothing.astype(jnp.int32), nothing, nothing)
+    nothing = jnp.zeros((0, length))
+    bias = jnp.zeros((0, length, VOCABULARY))
+    rollout = Rollout(prompts, nothing.astype(jnp.int32), nothing, bias)
   answers = rollout.answer
   if drawn:
     budget_key, prior_key = jax.random.split(prior_key)
-    budget = jnp.broadcast_to(plan.budget, (drawn, 2))
+    plan = layout.proposal_plan(tables, drawn)
     if proposer.uniform_budget:
       shortest = 2
       longest = jax.random.randint(
         budget_key, (drawn,), shortest, tables.program + 1
       )
-      budget = budget.at[:, 0].set(longest)
-    rows = prior.sample_batch(
-      tables,
-      plan._replace(budget=budget),
-      prior_key,
-      drawn,
-      sizes.proposal[1],
-      sizes.slots,
-    )
+      plan = plan._replace(budget=plan.budget.at[:, 0].set(longest))
+    rows = prior.sample(tables, plan, prior_key, length, sizes.slots)
     answers = jnp.concatenate([answers, rows])
   program, first = layout.split_proposal(answers, sizes)
-  others = prior.sample_batch(
+  spare = proposer.inputs - 1
+  others = prior.sample(
     tables,
-    layout.argument_plan(tables),
+    layout.argument_plan(tables, proposer.candidates * spare),
     input_key,
-    proposer.candidates * (proposer.inputs - 1),
     sizes.value,
     sizes.slots,
-  ).reshape(proposer.candidates, proposer.inputs - 1, sizes.value)
+  ).reshape(proposer.candidates, spare, sizes.value)
   source = jnp.repeat(
     jnp.array([MODEL, PRIOR]),
     jnp.array([proposer.model_rows, drawn]),

@@ -10,7 +10,7 @@ from bitzero_jax.language.automaton import Plan
 from bitzero_jax.language.grammar import PAD
 from bitzero_jax.language.levels import Tables
 from bitzero_jax.models.network import Network
-from bitzero_jax.models.policy import entropy, log_policy
+from bitzero_jax.models.policy import log_policy
 from bitzero_jax.state import Rollout
 
 
@@ -33,7 +33,7 @@ def write(
     network: the model.
     weights: from `network.weights`.
     tables: the language level's tables.
-    plan: what to write, the same for every row.
+    plan: what to write, B rows.
     prompt: int32 [B, P], padding on the left.
     key: PRNG key, consumed.
     length: A, tokens of the longest answer.
@@ -45,35 +45,28 @@ def write(
     The rollout; log-probabilities are of the policy at `temperature` (at 1
     where `temperature` is 0).
   """
-  rows, columns = prompt.shape
   greedy = temperature == 0
   heat = 1.0 if greedy else temperature
-  logits, cache = network.prefill(weights, prompt, columns + length)
-  begin = automaton.start(tables, plan, slots)
-  states = jax.tree.map(
-    lambda leaf: jnp.broadcast_to(leaf, (rows, *jnp.shape(leaf))), begin
-  )
+  logits, cache = network.prefill(weights, prompt, prompt.shape[1] + length)
+  states = jax.vmap(lambda p: automaton.start(tables, p, slots))(plan)
 
   def step(carry, step_key):
     logits, cache, states = carry
-    legal = jax.vmap(lambda s: automaton.legal(tables, s))(states)
-    prior = jax.vmap(lambda s: automaton.log_prior(tables, s))(states)
-    policy = log_policy(logits, legal, prior, heat, prior_weight)
+    bias = jax.vmap(lambda s: automaton.bias(tables, s, prior_weight))(states)
+    policy = log_policy(logits, bias, heat)
     if greedy:
       token = jnp.argmax(policy, axis=-1)
     else:
       token = jax.random.categorical(step_key, policy, axis=-1)
     token = token.astype(jnp.int32)
-    chosen = jnp.take_along_axis(policy, token[:, None], axis=-1)[:, 0]
-    live = token != PAD
-    seen = token, chosen * live, entropy(policy) * live
+    taken = jnp.take_along_axis(policy, token[:, None], axis=-1)[:, 0]
     states = jax.vmap(
-      lambda s, t: automaton.advance(tables, plan, s, t)
-    )(states, token)
+      lambda p, s, t: automaton.advance(tables, p, s, t)
+    )(plan, states, token)
     logits, cache = network.decode(weights, token, cache)
-    return (logits, cache, states), seen
+    return (logits, cache, states), (token, taken * (token != PAD), bias)
 
   keys = jax.random.split(key, length)
   _, seen = jax.lax.scan(step, (logits, cache, states), keys)
-  answer, log_prob, nats = (jnp.swapaxes(leaf, 0, 1) for leaf in seen)
-  return Rollout(prompt, answer, log_prob, nats)
+  answer, log_prob, bias = (jnp.swapaxes(leaf, 0, 1) for leaf in seen)
+  return Rollout(prompt, answer, log_prob, bias)

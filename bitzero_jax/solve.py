@@ -1,17 +1,20 @@
 """SOLVE: sound tasks and a key in, answers out."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from bitzero_jax import sample
+from bitzero_jax.language import automaton
+from bitzero_jax.language.automaton import Plan
 from bitzero_jax.language.layout import Sizes
 from bitzero_jax.language.levels import Tables
 from bitzero_jax.language.rows import plan_of, rows_of
 from bitzero_jax.models.network import Network
-from bitzero_jax.models.policy import score
-from bitzero_jax.state import INDUCTION, Answers, Rollout, Task, take
+from bitzero_jax.models.policy import chosen, log_policy
+from bitzero_jax.state import INDUCTION, KINDS, Answers, Rollout, Task, join, take
 
 
 class Solver(NamedTuple):
@@ -19,7 +22,7 @@ class Solver(NamedTuple):
 
   Attributes:
     sizes: lengths of the language.
-    temperature: of the samples, above 0.
+    temperature: of the samples; 0 takes the most likely token.
     samples: answers for each task.
   """
 
@@ -28,72 +31,135 @@ class Solver(NamedTuple):
   samples: int
 
 
+class Posed(NamedTuple):
+  """Tasks posed as one or more types whose rows have the same shape.
+
+  Attributes:
+    kinds: the types, in the order of their rows.
+    rows: rows of each.
+    prompt: int32 [B, P].
+    gold: int32 [B, A].
+    plan: what each answer must be.
+  """
+
+  kinds: list[int]
+  rows: list[int]
+  prompt: jax.Array
+  gold: jax.Array
+  plan: Plan
+
+
+def pose(
+  tasks: Sequence[Task], pairs: Sequence[jax.Array], tables: Tables, shown: int
+) -> list[Posed]:
+  """Poses `tasks[kind]`, asking about `pairs[kind]`, grouped by shape.
+
+  Rows of one shape share one forward pass: deduction and abduction do.
+  """
+  shapes: dict[tuple[int, int], list[int]] = {}
+  posed = []
+  for kind in range(len(KINDS)):
+    prompt, gold = rows_of(kind, tasks[kind], pairs[kind], shown)
+    shapes.setdefault((prompt.shape[1], gold.shape[1]), []).append(kind)
+    posed.append((prompt, gold, plan_of(kind, tables, prompt.shape[0])))
+  return [
+    Posed(
+      kinds,
+      [posed[kind][0].shape[0] for kind in kinds],
+      *join(*[posed[kind] for kind in kinds]),
+    )
+    for kinds in shapes.values()
+  ]
+
+
+def _split(group: Posed, record: Any) -> list[Any]:
+  """Rows of `record` by type, in the group's order."""
+  ends = [sum(group.rows[:i]) for i in range(len(group.rows) + 1)]
+  return [
+    jax.tree.map(lambda leaf, a=a, b=b: leaf[a:b], record)
+    for a, b in zip(ends[:-1], ends[1:], strict=True)
+  ]
+
+
 def solve(
   solver: Solver,
   network: Network,
   weights: Any,
   tables: Tables,
-  kind: int,
-  tasks: Task,
-  asked: jax.Array,
+  tasks: Sequence[Task],
+  pairs: Sequence[jax.Array],
+  asked: Sequence[jax.Array],
   key: jax.Array,
-) -> tuple[Answers, Rollout]:
-  """Samples `samples` answers to each of B tasks of one type.
+) -> list[tuple[Answers, Rollout]]:
+  """Samples answers to tasks of every type.
+
+  Args:
+    solver, network, weights, tables: the model and the level.
+    tasks: for each type, B tasks.
+    pairs: for each type, int32 [B], the pair to ask about.
+    asked: for each type, bool [B], False for rows that only fill the batch.
+    key: PRNG key, consumed.
 
   Returns:
-    Answers and rollout with B * samples rows, the samples of a task together.
+    For each type, answers and rollout with B * samples rows, the samples of a
+    task together.
   """
   sizes = solver.sizes
-  rows = tasks.kind.shape[0]
-  copies = jnp.repeat(jnp.arange(rows), solver.samples)
-  many = take(tasks, copies)
-  pair = jnp.zeros(copies.shape, jnp.int32)
-  prompt, gold = rows_of(kind, many, pair, sizes.shown)
-  rollout = sample.write(
-    network,
-    weights,
-    tables,
-    plan_of(kind, tables),
-    prompt,
-    key,
-    length=gold.shape[1],
-    slots=sizes.slots,
-    temperature=solver.temperature,
-  )
-  answers = Answers(
-    kind=jnp.full(copies.shape, kind, jnp.int32),
-    program=many.program,
-    inputs=many.inputs,
-    outputs=many.outputs,
-    pair=pair if kind != INDUCTION else jnp.full_like(pair, sizes.shown),
-    answer=rollout.answer,
-    asked=asked[copies],
-  )
-  return answers, rollout
+  copies = [
+    jnp.repeat(jnp.arange(t.kind.shape[0]), solver.samples) for t in tasks
+  ]
+  many = [take(t, c) for t, c in zip(tasks, copies, strict=True)]
+  many_pairs = [p[c] for p, c in zip(pairs, copies, strict=True)]
+  result: dict[int, tuple[Answers, Rollout]] = {}
+  for number, group in enumerate(pose(many, many_pairs, tables, sizes.shown)):
+    rollout = sample.write(
+      network,
+      weights,
+      tables,
+      group.plan,
+      group.prompt,
+      jax.random.fold_in(key, number),
+      length=group.gold.shape[1],
+      slots=sizes.slots,
+      temperature=solver.temperature,
+    )
+    for kind, mine in zip(group.kinds, _split(group, rollout), strict=True):
+      pair = many_pairs[kind]
+      answers = Answers(
+        kind=jnp.full(pair.shape, kind, jnp.int32),
+        program=many[kind].program,
+        inputs=many[kind].inputs,
+        outputs=many[kind].outputs,
+        pair=jnp.full_like(pair, sizes.shown) if kind == INDUCTION else pair,
+        answer=mine.answer,
+        asked=asked[kind][copies[kind]],
+      )
+      result[kind] = (answers, mine)
+  return [result[kind] for kind in range(len(KINDS))]
 
 
 def gold_probability(
   network: Network,
   weights: Any,
   tables: Tables,
-  kind: int,
-  tasks: Task,
+  tasks: Sequence[Task],
   sizes: Sizes,
-) -> jax.Array:
-  """Probability of the gold answer under mask, float32 [B].
+) -> list[jax.Array]:
+  """Probability of the gold answer under mask: for each type, float32 [B].
 
   Equals the solve rate for deduction; a lower bound of it for abduction and
   induction, where other answers may be right too.
   """
-  pair = jnp.zeros(tasks.kind.shape, jnp.int32)
-  prompt, gold = rows_of(kind, tasks, pair, sizes.shown)
-  log_prob = score(
-    network,
-    weights,
-    tables,
-    plan_of(kind, tables),
-    prompt,
-    gold,
-    slots=sizes.slots,
-  )
-  return jnp.exp(log_prob.sum(axis=1))
+  pairs = [jnp.zeros(t.kind.shape, jnp.int32) for t in tasks]
+  result: dict[int, jax.Array] = {}
+  for group in pose(tasks, pairs, tables, sizes.shown):
+    tokens = jnp.concatenate([group.prompt, group.gold], axis=1)
+    length = group.gold.shape[1]
+    logits = network.logits(weights, tokens, length + 1)[:, :-1]
+    bias = jax.vmap(
+      lambda p, row: automaton.bias_along(tables, p, row, sizes.slots, 0.0)
+    )(group.plan, group.gold)
+    log_prob = chosen(log_policy(logits, bias, 1.0), group.gold)
+    probability = jnp.exp(log_prob.sum(axis=1))
+    result |= zip(group.kinds, _split(group, probability), strict=True)
+  return [result[kind] for kind in range(len(KINDS))]

@@ -64,14 +64,15 @@ class Rollout:
   Attributes:
     prompt: int32 [B, P], padding on the left.
     answer: int32 [B, A], padding on the right.
-    log_prob: float32 [B, A], of each answer token under mask and temperature.
-    entropy: float32 [B, A], in nats, 0 behind the end.
+    log_prob: float32 [B, A], of each answer token, 0 on padding.
+    bias: float32 [B, A, V], what the grammar added to the logits: its weighted
+      log-prior, and a large negative number on illegal tokens.
   """
 
   prompt: jax.Array
   answer: jax.Array
   log_prob: jax.Array
-  entropy: jax.Array
+  bias: jax.Array
 
 
 @struct.dataclass

@@ -45,8 +45,9 @@ class Parts(NamedTuple):
     propose: (weights, tables, pool, key) -> (Candidates, Rollout).
     judge: (Outcome, pool) -> int32 [B], reason of each candidate.
     trainable: reason -> bool [B].
-    probe: (weights, tables, kind, tasks) -> float32 [B], solve rate.
-    solve: (weights, tables, kind, tasks, asked, key) -> (Answers, Rollout).
+    probe: (weights, tables, tasks by type) -> solve rates by type.
+    solve: (weights, tables, tasks, pairs, asked, key), each by type, ->
+      (Answers, Rollout) by type.
     samples: answers that `solve` gives to each task.
     buffer_rows: pool tasks of each type that are solved beside the fresh ones.
     probe_by_samples: take solve rates from graded samples, not from `probe`.
@@ -54,7 +55,7 @@ class Parts(NamedTuple):
     solver_reward: (graded, asked) -> (reward, counts).
     normalize: (reward, counts, group, groups) -> (advantage, collapsed).
     policy_rows: (Rollout, advantage, counts) -> rows for `learn`.
-    learn: (params, optimizer, tables, policy, fresh, sound, pool, key) ->
+    learn: (params, optimizer, policy, fresh, sound, pool, key) ->
       (params, optimizer, metrics).
     updates: gradient updates that `learn` takes.
     keep: (pool, tasks, accepted, learnability, key) -> pool.
@@ -66,8 +67,8 @@ class Parts(NamedTuple):
   propose: Callable[..., tuple[Candidates, Rollout]]
   judge: Callable[..., jax.Array]
   trainable: Callable[[jax.Array], jax.Array]
-  probe: Callable[..., jax.Array]
-  solve: Callable[..., tuple[Answers, Rollout]]
+  probe: Callable[..., list[jax.Array]]
+  solve: Callable[..., list[tuple[Answers, Rollout]]]
   samples: int
   buffer_rows: int
   probe_by_samples: bool
@@ -103,7 +104,7 @@ def propose_stage(parts: Parts, state: LoopState) -> tuple[Any, Any]:
   weights = parts.weights(state.params)
   tables, bounds = parts.language(state.updates)
   candidates, rollout = parts.propose(weights, tables, state.pool, propose_key)
-  carry = (state, following, rest, candidates, rollout)
+  carry = (state, weights, following, rest, candidates, rollout)
   return carry, (candidates, bounds)
 
 
@@ -111,8 +112,7 @@ def solve_stage(
   parts: Parts, carry: Any, outcome: Outcome
 ) -> tuple[Any, Answers]:
   """GATE, PROBE, SOLVE. Returns what learning needs, and the grade request."""
-  state, following, rest, candidates, proposals = carry
-  weights = parts.weights(state.params)
+  state, weights, following, rest, candidates, proposals = carry
   tables, _ = parts.language(state.updates)
   reason = parts.judge(outcome, state.pool)
   sound = parts.trainable(reason)
@@ -124,28 +124,29 @@ def solve_stage(
     kind=candidates.kind,
     source=candidates.source,
   )
-  solve_keys = jax.random.split(rest, len(KINDS) + 1)
-  solved, probed = [], []
-  for kind in range(len(KINDS)):
-    own = jax.tree.map(lambda leaf, k=kind: leaf[k :: len(KINDS)], fresh)
-    asked = sound[kind :: len(KINDS)]
-    if not parts.probe_by_samples:
-      probed.append(parts.probe(weights, tables, kind, own))
-    pool_key, write_key = jax.random.split(solve_keys[kind])
-    if parts.buffer_rows:
-      index = jax.random.randint(
-        pool_key, (parts.buffer_rows,), 0, jnp.maximum(state.pool.size, 1)
-      )
-      own = join(own, take(state.pool.tasks, index))
-      asked = jnp.concatenate([asked, index < state.pool.size])
-    solved.append(
-      parts.solve(weights, tables, kind, own, asked, write_key)
+  pool_key, write_key, rest = jax.random.split(rest, 3)
+  kinds = len(KINDS)
+  tasks = [take(fresh, slice(kind, None, kinds)) for kind in range(kinds)]
+  asked = [sound[kind::kinds] for kind in range(kinds)]
+  probed = [] if parts.probe_by_samples else parts.probe(weights, tables, tasks)
+  if parts.buffer_rows:
+    shape = (kinds, parts.buffer_rows)
+    index = jax.random.randint(
+      pool_key, shape, 0, jnp.maximum(state.pool.size, 1)
     )
+    drawn = index < state.pool.size
+    tasks = [
+      join(own, take(state.pool.tasks, index[kind]))
+      for kind, own in enumerate(tasks)
+    ]
+    asked = [jnp.concatenate(pair) for pair in zip(asked, drawn, strict=True)]
+  pairs = [jnp.zeros(own.shape, jnp.int32) for own in asked]
+  solved = parts.solve(weights, tables, tasks, pairs, asked, write_key)
   answers = join(*[_widen(a, solved) for a, _ in solved])
   carry = (
     state,
     following,
-    solve_keys[-1],
+    rest,
     proposals,
     fresh,
     reason,
@@ -170,7 +171,6 @@ def learn_stage(
     carry
   )
   learn_key, keep_key = jax.random.split(key)
-  tables, _ = parts.language(state.updates)
   sound = parts.trainable(reason)
   kinds = len(KINDS)
   metrics: Metrics = {}
@@ -203,7 +203,6 @@ def learn_stage(
   params, optimizer, learned = parts.learn(
     state.params,
     state.optimizer,
-    tables,
     policy,
     fresh,
     sound,

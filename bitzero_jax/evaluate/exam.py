@@ -55,27 +55,16 @@ def draw_candidates(
   tables = jax.tree.map(jnp.asarray, build(wide, weights))
   key = jax.random.fold_in(jax.random.key(seed), 0x0E7A)
   budget_key, program_key, input_key = jax.random.split(key, 3)
-  plan = layout.program_plan(tables)
-  budget = jax.random.randint(budget_key, (rows, 1), 2, wide.program + 1)
 
   @jax.jit
   def write():
-    programs = prior.sample_batch(
-      tables,
-      plan._replace(budget=budget),
-      program_key,
-      rows,
-      sizes.program,
-      sizes.slots,
+    budget = jax.random.randint(budget_key, (rows, 1), 2, wide.program + 1)
+    plan = layout.program_plan(tables, rows)._replace(budget=budget)
+    programs = prior.sample(
+      tables, plan, program_key, sizes.program, sizes.slots
     )
-    inputs = prior.sample_batch(
-      tables,
-      layout.argument_plan(tables),
-      input_key,
-      rows * tried,
-      sizes.value,
-      sizes.slots,
-    )
+    plan = layout.argument_plan(tables, rows * tried)
+    inputs = prior.sample(tables, plan, input_key, sizes.value, sizes.slots)
     return programs, inputs.reshape(rows, tried, -1)
 
   programs, inputs = map(np.array, write())

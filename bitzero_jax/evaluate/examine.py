@@ -7,12 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bitzero_jax import sample
 from bitzero_jax.evaluate.exam import Exam, trained_lengths
 from bitzero_jax.language.levels import build
-from bitzero_jax.language.rows import plan_of, rows_of
 from bitzero_jax.models.network import Network
-from bitzero_jax.state import INDUCTION, KINDS, RIGHT, UNKNOWN, Answers, take
+from bitzero_jax.solve import Solver, solve
+from bitzero_jax.state import KINDS, RIGHT, UNKNOWN, take
 from bitzero_jax.verify.judge import Judge
 
 Examiner = Callable[[Any], dict[str, np.ndarray]]
@@ -32,48 +31,38 @@ def examiner(network: Network, exam: Exam, judge: Judge) -> Examiner:
   fill = -count % _ROWS
   index = jnp.arange(count + fill).reshape(-1, _ROWS) % count
 
-  def answer(params, kind):
+  solver = Solver(exam.sizes, temperature=0, samples=1)
+  asked = jnp.ones(_ROWS, bool)
+
+  @jax.jit
+  def answer(params):
     weights = network.weights(params)
 
     def some(rows):
-      prompt, gold = rows_of(
-        kind, take(tasks, rows), pair[rows], exam.sizes.shown
-      )
-      written = sample.write(
+      posed = take(tasks, rows)
+      solved = solve(
+        solver,
         network,
         weights,
         tables,
-        plan_of(kind, tables),
-        prompt,
+        [posed] * len(KINDS),
+        [pair[rows]] * len(KINDS),
+        [asked] * len(KINDS),
         jax.random.key(0),
-        length=gold.shape[1],
-        slots=exam.sizes.slots,
-        temperature=0,
       )
-      return written.answer
+      return [answers for answers, _ in solved]
 
     answers = jax.lax.map(some, index)
-    return answers.reshape(count + fill, -1)[:count]
-
-  compiled = jax.jit(answer, static_argnums=1)
+    return jax.tree.map(
+      lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count], answers
+    )
 
   def examine(params) -> dict[str, np.ndarray]:
-    grades = {}
-    for kind, name in enumerate(KINDS):
-      written = np.asarray(compiled(params, kind))
-      asked_pair = np.full(count, exam.sizes.shown, np.int32)
-      grades[name] = judge.grade(
-        Answers(
-          kind=np.full(count, kind, np.int32),
-          program=exam.tasks.program,
-          inputs=exam.tasks.inputs,
-          outputs=exam.tasks.outputs,
-          pair=asked_pair if kind == INDUCTION else exam.pair,
-          answer=written,
-          asked=np.ones(count, bool),
-        )
-      )
-    return grades
+    answers = jax.device_get(answer(params))
+    return {
+      name: judge.grade(mine)
+      for name, mine in zip(KINDS, answers, strict=True)
+    }
 
   return examine
 

@@ -15,7 +15,7 @@ from bitzero_jax.language.levels import NEVER, Tables
 
 
 class Plan(NamedTuple):
-  """What to write: G segments one after the other.
+  """What to write: G segments one after the other (a leading B for a batch).
 
   Attributes:
     start: int32 [G], nonterminal that each segment expands.
@@ -70,13 +70,17 @@ def legal(tables: Tables, state: Automaton) -> jax.Array:
   return jnp.where(state.depth > 0, open_row, done)
 
 
-def log_prior(tables: Tables, state: Automaton) -> jax.Array:
-  """The grammar's own log-weight for each next token: float32 [V].
+def bias(
+  tables: Tables, state: Automaton, prior_weight: float
+) -> jax.Array:
+  """What the grammar adds to a model's logits: float32 [V].
 
-  Not renormalised over the legal ones: add it to logits, then mask.
+  The weighted log-prior on legal tokens (not renormalised over them), `NEVER`
+  on all others.
   """
   prior = jnp.asarray(tables.log_prior)[_top(state)]
-  return jnp.where(state.depth > 0, jnp.maximum(prior, NEVER), 0.0)
+  prior = jnp.where(state.depth > 0, prior_weight * prior, 0.0)
+  return jnp.where(legal(tables, state), prior, NEVER)
 
 
 def advance(
@@ -115,23 +119,25 @@ def advance(
   return jax.tree.map(lambda new, old: jnp.where(open_row, new, old), moved, state)
 
 
-def legal_along(
-  tables: Tables, plan: Plan, tokens: jax.Array, slots: int
-) -> tuple[jax.Array, jax.Array]:
-  """Masks and prior that a sampler saw while it wrote `tokens`.
+def bias_along(
+  tables: Tables,
+  plan: Plan,
+  tokens: jax.Array,
+  slots: int,
+  prior_weight: float,
+) -> jax.Array:
+  """The bias that a sampler saw while it wrote `tokens`: float32 [A, V].
 
   Args:
     tables: the level's tables.
     plan: what the row was asked to write.
     tokens: int32 [A], one finished row, PAD at its end.
     slots: deepest stack, as given to `start`.
-
-  Returns:
-    (bool [A, V], float32 [A, V]): legal tokens and log-prior at each position.
+    prior_weight: as in `bias`.
   """
 
   def visit(state, token):
-    seen = legal(tables, state), log_prior(tables, state)
+    seen = bias(tables, state, prior_weight)
     return advance(tables, plan, state, token), seen
 
   _, seen = jax.lax.scan(visit, start(tables, plan, slots), tokens)

@@ -89,31 +89,36 @@ def _prompt(marker: int | jax.Array, *parts: jax.Array) -> jax.Array:
   return align_right(jnp.concatenate(columns, axis=1))
 
 
-def _plan(*segments: tuple[str, jax.Array]) -> Plan:
+def _plan(rows: int, *segments: tuple[str, jax.Array]) -> Plan:
+  start = [g.NONTERMINAL_OF[name] for name, _ in segments]
+  budget = jnp.stack([jnp.asarray(budget) for _, budget in segments])
+  shape = (rows, len(segments))
   return Plan(
-    start=jnp.array([g.NONTERMINAL_OF[name] for name, _ in segments]),
-    budget=jnp.stack([jnp.asarray(budget) for _, budget in segments]),
+    start=jnp.broadcast_to(jnp.array(start, jnp.int32), shape),
+    budget=jnp.broadcast_to(budget, shape),
   )
 
 
-def value_plan(tables: Tables) -> Plan:
+def value_plan(tables: Tables, rows: int) -> Plan:
   """A deduction answer: any value."""
-  return _plan(("value", tables.items + 2))
+  return _plan(rows, ("value", tables.items + 2))
 
 
-def argument_plan(tables: Tables) -> Plan:
+def argument_plan(tables: Tables, rows: int) -> Plan:
   """An abduction answer, or an input: a list."""
-  return _plan(("argument", tables.items + 2))
+  return _plan(rows, ("argument", tables.items + 2))
 
 
-def program_plan(tables: Tables) -> Plan:
+def program_plan(tables: Tables, rows: int) -> Plan:
   """An induction answer: a program."""
-  return _plan(("program", tables.program))
+  return _plan(rows, ("program", tables.program))
 
 
-def proposal_plan(tables: Tables) -> Plan:
+def proposal_plan(tables: Tables, rows: int) -> Plan:
   """A proposal: a program, then its input."""
-  return _plan(("program", tables.program), ("argument", tables.items + 2))
+  return _plan(
+    rows, ("program", tables.program), ("argument", tables.items + 2)
+  )
 
 
 def split_proposal(

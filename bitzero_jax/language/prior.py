@@ -1,51 +1,36 @@
 """The grammar's own distribution (a PCFG): where a run with no data starts."""
 
 import jax
-import jax.numpy as jnp
 
 from bitzero_jax.language import automaton
 from bitzero_jax.language.automaton import Plan
-from bitzero_jax.language.levels import NEVER, Tables
+from bitzero_jax.language.levels import Tables
 
 
 def sample(
   tables: Tables, plan: Plan, key: jax.Array, length: int, slots: int
 ) -> jax.Array:
-  """Writes one row with the grammar's weights, no model.
+  """Writes a batch with the grammar's weights, no model.
 
   Args:
     tables: the level's tables.
-    plan: what to write.
+    plan: what to write, B rows.
     key: PRNG key, consumed.
-    length: tokens in the result, at least the sum of the plan's budgets.
+    length: A, tokens of a row, at least the sum of the plan's budgets.
     slots: deepest stack, at least the largest budget.
 
   Returns:
-    int32 [length], padded on the right.
+    int32 [B, A], padded on the right.
   """
 
-  def write(state, step_key):
-    logits = jnp.where(
-      automaton.legal(tables, state), automaton.log_prior(tables, state), NEVER
-    )
-    token = jax.random.categorical(step_key, logits)
-    return automaton.advance(tables, plan, state, token), token
+  def step(states, step_key):
+    bias = jax.vmap(lambda s: automaton.bias(tables, s, 1.0))(states)
+    token = jax.random.categorical(step_key, bias)
+    following = jax.vmap(
+      lambda p, s, t: automaton.advance(tables, p, s, t)
+    )(plan, states, token)
+    return following, token
 
-  begin = automaton.start(tables, plan, slots)
-  _, tokens = jax.lax.scan(write, begin, jax.random.split(key, length))
-  return tokens
-
-
-def sample_batch(
-  tables: Tables, plan: Plan, key: jax.Array, rows: int, length: int, slots: int
-) -> jax.Array:
-  """`rows` independent samples: int32 [rows, length].
-
-  `plan.budget` may be [G] or [rows, G]; `plan.start` is [G].
-  """
-  budget = jnp.broadcast_to(plan.budget, (rows, plan.start.shape[0]))
-
-  def one(row_budget, row_key):
-    return sample(tables, Plan(plan.start, row_budget), row_key, length, slots)
-
-  return jax.vmap(one)(budget, jax.random.split(key, rows))
+  begin = jax.vmap(lambda p: automaton.start(tables, p, slots))(plan)
+  _, tokens = jax.lax.scan(step, begin, jax.random.split(key, length))
+  return tokens.T

@@ -9,14 +9,14 @@ from bitzero_jax.language.levels import Tables
 from bitzero_jax.state import ABDUCTION, DEDUCTION, INDUCTION, Task
 
 
-def plan_of(kind: int, tables: Tables) -> Plan:
-  """What an answer of this task type must be."""
+def plan_of(kind: int, tables: Tables, rows: int) -> Plan:
+  """What answers of this task type must be, for a batch of `rows`."""
   plans = {
     DEDUCTION: layout.value_plan,
     ABDUCTION: layout.argument_plan,
     INDUCTION: layout.program_plan,
   }
-  return plans[kind](tables)
+  return plans[kind](tables, rows)
 
 
 def rows_of(

@@ -33,6 +33,7 @@ class PolicyRows:
     prompt: int32 [B, P].
     answer: int32 [B, A].
     log_prob: float32 [B, A], under the policy that sampled.
+    bias: float32 [B, A, V], the grammar's part of that policy.
     advantage: float32 [B].
     counts: bool [B].
   """
@@ -40,6 +41,7 @@ class PolicyRows:
   prompt: jax.Array
   answer: jax.Array
   log_prob: jax.Array
+  bias: jax.Array
   advantage: jax.Array
   counts: jax.Array
 
@@ -75,36 +77,40 @@ def draw(
     Rows by task type. A drawn task is posed with a random pair (deduction,
     abduction) or with its pairs in a random rotation (induction).
   """
-  result = {}
-  keys = jax.random.split(key, len(KINDS))
+  total = sum(spec.rows)
+  side, which, where = jax.random.uniform(key, (3, total))
+  available = sound.sum()
+  use_fresh = (side < spec.fresh_share) | (pool.size == 0)
+  use_fresh &= available > 0
+  rank = _below(which, available)
+  from_fresh = take(fresh, jnp.searchsorted(jnp.cumsum(sound), rank + 1))
+  from_pool = take(pool.tasks, _below(which, pool.size))
+  tasks = choose(use_fresh, from_fresh, from_pool)
+  counts = use_fresh | (pool.size > 0)
+  pair = _below(where, jnp.int32(tasks.inputs.shape[1]))
+  result, begin = {}, 0
   for kind, (name, rows) in enumerate(zip(KINDS, spec.rows, strict=True)):
-    side_key, fresh_key, pool_key, pair_key = jax.random.split(keys[kind], 4)
-    tasks, counts = _draw_tasks(
-      spec.fresh_share, fresh, sound, pool, rows, side_key, fresh_key, pool_key
-    )
-    pairs = tasks.inputs.shape[1]
-    pair = jax.random.randint(pair_key, (rows,), 0, pairs)
+    mine = slice(begin, begin + rows)
+    posed = take(tasks, mine)
     if kind == INDUCTION:
-      turn = (pair[:, None] + jnp.arange(pairs)) % pairs
-      turn = turn[..., None]
-      tasks = tasks.replace(
-        inputs=jnp.take_along_axis(tasks.inputs, turn, axis=1),
-        outputs=jnp.take_along_axis(tasks.outputs, turn, axis=1),
-      )
-    prompt, answer = rows_of(kind, tasks, pair, spec.shown)
-    result[name] = GoldRows(prompt, answer, counts)
+      posed = _rotate(posed, pair[mine])
+    prompt, answer = rows_of(kind, posed, pair[mine], spec.shown)
+    result[name] = GoldRows(prompt, answer, counts[mine])
+    begin += rows
   return result
 
 
-def _draw_tasks(
-  fresh_share, fresh, sound, pool, rows, side_key, fresh_key, pool_key
-) -> tuple[Task, jax.Array]:
-  """Tasks and whether each is real: B = `rows`."""
-  available = sound.sum()
-  wants_fresh = jax.random.uniform(side_key, (rows,)) < fresh_share
-  use_fresh = (wants_fresh | (pool.size == 0)) & (available > 0)
-  rank = jax.random.randint(fresh_key, (rows,), 1, jnp.maximum(available, 1) + 1)
-  from_fresh = take(fresh, jnp.searchsorted(jnp.cumsum(sound), rank))
-  index = jax.random.randint(pool_key, (rows,), 0, jnp.maximum(pool.size, 1))
-  tasks = choose(use_fresh, from_fresh, take(pool.tasks, index))
-  return tasks, use_fresh | (pool.size > 0)
+def _below(uniform: jax.Array, bound: jax.Array) -> jax.Array:
+  """Ints in [0, bound) from floats in [0, 1); 0 where the bound is 0."""
+  index = (uniform * bound).astype(jnp.int32)
+  return jnp.clip(index, 0, jnp.maximum(bound - 1, 0))
+
+
+def _rotate(tasks: Task, by: jax.Array) -> Task:
+  """Pairs of each task in rotated order."""
+  pairs = tasks.inputs.shape[1]
+  turn = ((by[:, None] + jnp.arange(pairs)) % pairs)[..., None]
+  return tasks.replace(
+    inputs=jnp.take_along_axis(tasks.inputs, turn, axis=1),
+    outputs=jnp.take_along_axis(tasks.outputs, turn, axis=1),
+  )

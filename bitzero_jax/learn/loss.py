@@ -5,13 +5,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from bitzero_jax.language import layout
 from bitzero_jax.language.grammar import PAD
-from bitzero_jax.language.levels import Tables
-from bitzero_jax.language.rows import plan_of
 from bitzero_jax.learn.batch import GoldRows, PolicyRows
 from bitzero_jax.models.network import Network
-from bitzero_jax.models.policy import answer_policy, entropy
+from bitzero_jax.models.policy import chosen, entropy, log_policy
 from bitzero_jax.state import KINDS
 
 PROPOSE = "propose"
@@ -94,9 +91,7 @@ def policy_loss(
 
 def loss(
   network: Network,
-  tables: Tables,
   weights: LossWeights,
-  slots: int,
   params: Any,
   policy: dict[str, PolicyRows],
   gold: dict[str, GoldRows],
@@ -104,11 +99,11 @@ def loss(
   """Total loss of one update and its parts.
 
   Args:
-    network, tables, slots: the model and the language's level.
+    network: the model.
     weights: of the terms.
     params: latent parameters.
-    policy: sampled rows by task type, and "propose"; may be empty.
-    gold: hindsight rows by task type; may be empty.
+    policy: sampled rows by task type, and "propose".
+    gold: hindsight rows by task type.
   """
   batches = {f"gold/{n}": (r.prompt, r.answer) for n, r in gold.items()}
   batches |= {f"policy/{n}": (r.prompt, r.answer) for n, r in policy.items()}
@@ -122,33 +117,25 @@ def loss(
     nats, tokens = nats + summed, tokens + count
   total += weights.hindsight * nats / jnp.maximum(tokens, 1)
 
-  spread = {"propose": [], "solve": []}
+  spread: dict[str, list[jax.Array]] = {"propose": [], "solve": []}
   for name, rows in policy.items():
     if name == PROPOSE:
-      role, plan = "propose", layout.proposal_plan(tables)
-      share, temperature = weights.propose, weights.propose_temperature
+      role, share, heat = name, weights.propose, weights.propose_temperature
     else:
-      role, plan = "solve", plan_of(KINDS.index(name), tables)
-      share = weights.solve / len(KINDS)
-      temperature = weights.solve_temperature
-    log_policy, log_prob = answer_policy(
-      logits[f"policy/{name}"],
-      tables,
-      plan,
-      rows.answer,
-      slots=slots,
-      temperature=temperature,
-      prior_weight=float(name == PROPOSE),
-    )
+      role, share = "solve", weights.solve / len(KINDS)
+      heat = weights.solve_temperature
+    distribution = log_policy(logits[f"policy/{name}"], rows.bias, heat)
+    log_prob = chosen(distribution, rows.answer)
     live = (rows.answer != PAD) & rows.counts[:, None]
-    mean_nats = jnp.sum(entropy(log_policy) * live) / jnp.maximum(live.sum(), 1)
+    mean_nats = jnp.sum(entropy(distribution) * live)
+    mean_nats /= jnp.maximum(live.sum(), 1)
     surrogate = policy_loss(log_prob, rows, weights)
-    total += share * surrogate - weights.entropy * share * mean_nats
+    total += share * (surrogate - weights.entropy * mean_nats)
     parts[f"loss/policy/{name}"] = surrogate
     spread[role].append(mean_nats)
-    gap = jnp.abs(log_prob - rows.log_prob) * (rows.answer != PAD)
+    gap = jnp.abs(log_prob - rows.log_prob)
     parts[f"gap/{name}"] = gap.max(initial=0.0)
   for role, values in spread.items():
     if values:
-      parts[f"entropy/{role}"] = sum(values) / len(values)
+      parts[f"entropy/{role}"] = jnp.stack(values).mean()
   return total, parts | {"loss/total": total}

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from bitzero_jax.language.levels import Tables
 from bitzero_jax.learn.batch import Draw, PolicyRows, draw
 from bitzero_jax.learn.loss import LossWeights, loss
 from bitzero_jax.models.network import Network
@@ -25,7 +24,6 @@ class Learner(NamedTuple):
     weights: of the loss terms.
     draw: how hindsight rows are drawn.
     updates: gradient updates a round; sampled rows are split among them.
-    slots: deepest stack of the automaton.
   """
 
   network: Network
@@ -33,14 +31,12 @@ class Learner(NamedTuple):
   weights: LossWeights
   draw: Draw
   updates: int
-  slots: int
 
 
 def learn(
   learner: Learner,
   params: Any,
   optimizer: Any,
-  tables: Tables,
   policy: dict[str, PolicyRows],
   fresh: Task,
   sound: jax.Array,
@@ -56,7 +52,6 @@ def learn(
   Args:
     learner: static choices.
     params, optimizer: latent parameters and optax state.
-    tables: the language's level.
     policy: sampled rows; the rows of each batch divide by the updates.
     fresh, sound: this round's tasks, and which may be trained on.
     pool: tasks of earlier rounds.
@@ -67,7 +62,7 @@ def learn(
     but "gap/..." of the first update alone, where sampler and learner share
     parameters.
   """
-  differentiate = jax.value_and_grad(_total(learner, tables), has_aux=True)
+  differentiate = jax.value_and_grad(_total(learner), has_aux=True)
   parts = jax.tree.map(
     lambda leaf: leaf.reshape(learner.updates, -1, *leaf.shape[1:]), policy
   )
@@ -89,17 +84,9 @@ def learn(
   return params, optimizer, _summarize(metrics)
 
 
-def _total(learner: Learner, tables: Tables) -> Callable[..., Any]:
+def _total(learner: Learner) -> Callable[..., Any]:
   def total(params, policy, gold):
-    return loss(
-      learner.network,
-      tables,
-      learner.weights,
-      learner.slots,
-      params,
-      policy,
-      gold,
-    )
+    return loss(learner.network, learner.weights, params, policy, gold)
 
   return total
 

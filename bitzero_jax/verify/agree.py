@@ -1,10 +1,18 @@
 """Makes one verdict from the rows of two runs, and of a third where needed."""
 
 from bitzero_jax.verify.pool import Row
-from bitzero_jax.verify.verdict import ERROR, OK, UNKNOWN
+from bitzero_jax.verify.verdict import (
+  ERROR,
+  FORBIDDEN,
+  MEMORY,
+  OK,
+  TIMEOUT,
+  UNKNOWN,
+)
 
 NONDETERMINISTIC = "Nondeterministic"
-_DOUBT = {OK: 0, ERROR: 1}  # limits and lost workers, 2, may be accidents
+# How likely a status is an accident; limits come between errors and losses.
+_DOUBT = {OK: 0, ERROR: 1, TIMEOUT: 2, MEMORY: 2, FORBIDDEN: 2, UNKNOWN: 3}
 
 
 def same(a: Row, b: Row) -> bool:
@@ -19,7 +27,7 @@ def settled(a: Row, b: Row) -> bool:
 
 def doubtful(a: Row, b: Row) -> int:
   """Which of two runs that differ is run again: 0 or 1, the failure."""
-  return 1 if _DOUBT.get(b[0], 2) >= _DOUBT.get(a[0], 2) else 0
+  return 1 if _DOUBT[b[0]] >= _DOUBT[a[0]] else 0
 
 
 def decide(a: Row, b: Row, third: Row | None) -> tuple[str, str, str]:

@@ -25,6 +25,7 @@ _CHUNK_INPUTS = 1024
 _RECYCLE_INPUTS = 200_000
 _START_MS = 20_000
 _ATTEMPTS = 5
+_FAILED_STARTS = 20
 _RETRY_SECONDS = 0.1
 _TAMPERED, _STALLED = "tampered", "stalled"
 # Ends that a program can bring on itself; any other came from outside.
@@ -99,7 +100,7 @@ class Dispatcher:
       while batch.waiting:
         if time.monotonic() > deadline:
           return batch.give_up("deadline")
-        if self._failed_starts > _ATTEMPTS:
+        if self._failed_starts > _FAILED_STARTS:
           self._failed_starts = 0
           return batch.give_up("no worker")
         self._fill()

@@ -76,11 +76,14 @@ class Executor:
       allow_unsandboxed: start even where no seccomp filter can be had.
 
     Raises:
-      ValueError: `workers` is no positive multiple of 2.
+      ValueError: `workers` is no positive multiple of 2, or a limit is below 1.
       RuntimeError: the platform cannot lock workers down, or a wall fails.
     """
     if workers < 2 or workers % 2:
       raise ValueError(f"workers={workers}: must be a positive multiple of 2")
+    for name, value in limits._asdict().items():
+      if value < 1:
+        raise ValueError(f"limits.{name}={value}: must be at least 1")
     self._limits = limits
     self._lock = threading.Lock()
     self._counts: Counter[str] = Counter()

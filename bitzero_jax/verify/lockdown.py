@@ -8,6 +8,7 @@ its own memory and stop, and nothing else.
 
 import contextlib
 import ctypes
+import errno
 import os
 import platform
 import resource
@@ -19,13 +20,15 @@ _PR_SET_SECCOMP = 22
 _SECCOMP_MODE_FILTER = 2
 _KILL = 0x80000000
 _ALLOW = 0x7FFF0000
+_REFUSE = 0x00050000 | errno.EACCES
 _NOBODY = 65534
 _STACK_BYTES = 64 << 20  # deep C recursion must not meet a small stack
 _CPU_SECONDS = 3600  # a last fence: a worker is replaced long before
 _CLONE_NEWNS, _CLONE_NEWIPC, _CLONE_NEWNET = 0x20000, 0x8000000, 0x40000000
 _PROT_EXEC = 4
 
-# audit architecture, then system call numbers by name
+# Audit architecture, system calls that are allowed, and those that fail: the
+# interpreter itself looks for files, such as the source of a syntax error.
 _X86_64 = (
   0xC000003E,
   dict(
@@ -33,6 +36,10 @@ _X86_64 = (
     rt_sigprocmask=14, rt_sigreturn=15, sched_yield=24, mremap=25, madvise=28,
     setitimer=38, getpid=39, exit=60, futex=202, restart_syscall=219,
     clock_gettime=228, exit_group=231, getrandom=318, rseq=334,
+  ),
+  dict(
+    open=2, stat=4, lstat=6, access=21, getcwd=79, readlink=89, openat=257,
+    newfstatat=262, statx=332,
   ),
 )  # fmt: skip
 _AARCH64 = (
@@ -42,6 +49,9 @@ _AARCH64 = (
     clock_gettime=113, sched_yield=124, restart_syscall=128, rt_sigaction=134,
     rt_sigprocmask=135, rt_sigreturn=139, getpid=172, brk=214, munmap=215,
     mremap=216, mmap=222, mprotect=226, madvise=233, getrandom=278, rseq=293,
+  ),
+  dict(
+    getcwd=17, faccessat=48, openat=56, readlinkat=78, newfstatat=79, statx=291
   ),
 )  # fmt: skip
 _TABLES = {"x86_64": _X86_64, "aarch64": _AARCH64}
@@ -159,7 +169,7 @@ class _Program(ctypes.Structure):
 
 
 def _seccomp(libc) -> bool:
-  """Kills the process at any system call outside the list."""
+  """Kills the process at any system call outside the lists."""
   table = _TABLES.get(platform.machine())
   if table is None:
     return False
@@ -169,7 +179,9 @@ def _seccomp(libc) -> bool:
   return _prctl(libc, _PR_SET_SECCOMP, mode, ctypes.byref(program)) == 0
 
 
-def _filter(architecture: int, numbers: dict[str, int]) -> bytes:
+def _filter(
+  architecture: int, allowed: dict[str, int], refused: dict[str, int]
+) -> bytes:
   """A BPF program over struct seccomp_data: number, architecture, arguments."""
   load, equal, at_least, any_bit, end = 0x20, 0x15, 0x35, 0x45, 0x06
 
@@ -193,7 +205,9 @@ def _filter(architecture: int, numbers: dict[str, int]) -> bytes:
     "mmap": (argument(2), any_bit, _PROT_EXEC, False),
     "mprotect": (argument(2), any_bit, _PROT_EXEC, False),
   }
-  for name, number in numbers.items():
+  for number in refused.values():
+    lines += [line(equal, number, 0, 1), line(end, _REFUSE)]
+  for name, number in allowed.items():
     if name not in checked:
       lines += [line(equal, number, 0, 1), line(end, _ALLOW)]
       continue

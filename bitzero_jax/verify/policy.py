@@ -99,8 +99,10 @@ _NODES = frozenset(
   """.split()
 )
 _CONSTANTS = frozenset((int, bool, float, str, bytes, type(None)))
-_LITERALS = (ast.Expression, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.Load)
-_SIGNS = (ast.UAdd, ast.USub)
+_LITERALS = (
+  *(ast.Expression, ast.List, ast.Tuple, ast.Dict, ast.Set),
+  *(ast.Load, ast.UAdd, ast.USub),
+)
 _EVERY_BUILTIN = frozenset(dir(builtins))
 
 
@@ -159,7 +161,11 @@ def check_input(tree: ast.Expression) -> None:
   """
   if type(tree.body) is not ast.List:
     raise Forbidden("input is no list of arguments")
-  for node in ast.walk(tree):
+  todo: list[ast.AST] = [tree]
+  while todo:
+    node = todo.pop()
+    if isinstance(node, ast.Call) and ast.unparse(node) == "set()":
+      continue  # the only spelling of the empty set
     if isinstance(node, ast.Constant):
       fine = type(node.value) in _CONSTANTS
     elif isinstance(node, ast.UnaryOp):
@@ -168,16 +174,13 @@ def check_input(tree: ast.Expression) -> None:
         int,
         float,
       )
-    elif isinstance(node, ast.Call):  # set() is the only spelling of that set
-      fine = ast.unparse(node) == "set()"
-    elif isinstance(node, ast.Name):
-      fine = node.id == "set"
     elif isinstance(node, ast.Dict):
       fine = None not in node.keys
     else:
-      fine = isinstance(node, _LITERALS + _SIGNS)
+      fine = isinstance(node, _LITERALS)
     if not fine:
       raise Forbidden(f"input {type(node).__name__}")
+    todo += ast.iter_child_nodes(node)
 
 
 def _check_attribute(node: ast.Attribute) -> None:

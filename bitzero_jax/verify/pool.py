@@ -18,7 +18,7 @@ from bitzero_jax.verify.verdict import STATUSES, Limits
 # script folder, and the environment holds nothing else.
 PYTHON = (sys.executable, "-s", "-S", "-P", "-W", "ignore")
 
-_HERE = Path(__file__).parent
+WORKER = Path(__file__).with_name("worker.py")
 _MAX_FRAME = 1 << 28
 _READ_BYTES = 1 << 20
 
@@ -82,7 +82,7 @@ class Worker:
     self._process = subprocess.Popen(
       [
         *PYTHON,
-        str(_HERE / "worker.py"),
+        str(WORKER),
         json.dumps(limits._asdict()),
       ],
       stdin=subprocess.PIPE,

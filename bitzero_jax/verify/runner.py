@@ -127,7 +127,7 @@ class Runner:
       except (ValueError, RecursionError):
         pass  # Python's parser has the last word
     code = self._input(text)
-    return code if isinstance(code, tuple) else eval(code, {"set": set})
+    return code if isinstance(code, tuple) else eval(code, {"__builtins__": {}, "set": set})
 
   def _arm(self) -> None:
     """Soft limit in user time, hard limit in CPU time: that one kills."""
