@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 sys.path.append(os.path.dirname(os.path.abspath(__file__)))
 
-import lockdown  # noqa: E402
+import lockdown
 
 _TRIES: dict[str, Callable[[], object]] = {
   "open": lambda: os.open("/dev/null", os.O_RDONLY),

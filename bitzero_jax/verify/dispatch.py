@@ -53,13 +53,16 @@ class Dispatcher:
     self._workers: list[Worker] = []
     self._vacant = [i % len(seeds) for i in range(workers)]
     self._failed_starts = 0
+    self._greeting: tuple[str, str] | None = None
     self._fill()
 
-  def greet(self) -> list[tuple[str, str]]:
-    """Waits for all workers: the engine and the tier of each.
+  def greet(self) -> tuple[str, str]:
+    """Waits for all workers: their engine and tier.
+
+    A worker that starts later must say the same, or it gets no work.
 
     Raises:
-      RuntimeError: a worker does not start.
+      RuntimeError: a worker does not start, or differs from another.
     """
     late = time.monotonic() + _START_MS / 1000
     while self._vacant or not all(w.ready for w in self._workers):
@@ -70,7 +73,11 @@ class Dispatcher:
           raise RuntimeError(f"a worker does not start: {error}") from error
       if self._vacant or time.monotonic() > late:
         raise RuntimeError(f"a worker does not start in {_START_MS} ms")
-    return [worker.ready for worker in self._workers if worker.ready]
+    greetings = {worker.ready for worker in self._workers if worker.ready}
+    if len(greetings) > 1:
+      raise RuntimeError(f"workers differ: {sorted(greetings)}")
+    self._greeting = greetings.pop()
+    return self._greeting
 
   def pids(self) -> list[int]:
     """Process ids of the workers."""
@@ -119,7 +126,8 @@ class Dispatcher:
     while self._vacant:
       side = self._vacant[-1]
       try:
-        worker = Worker(side, self._seeds[side], self._limits)
+        seed = self._seeds[side]
+        worker = Worker(side, seed, self._limits, self._greeting)
       except OSError:  # the machine has no room for a process now
         self._failed_starts += 1
         time.sleep(_RETRY_SECONDS)
@@ -231,7 +239,7 @@ class _Batch:
     if not tasks:
       return
     queue = self.queues[worker.side]
-    if status == 0:  # it retired; the rest is not to blame
+    if status == 0 and worker.answered:  # it retired; the rest is blameless
       queue.appendleft(tasks)
     elif not worker.alone:
       queue.extendleft([task] for task in reversed(tasks))
@@ -243,7 +251,7 @@ class _Batch:
     self._tries[_key(task)] += 1
     tries = self._tries[_key(task)]
     own = status in _OWN
-    if own and len(task.inputs) > 1:
+    if (own or status == _STALLED) and len(task.inputs) > 1:
       del self.waiting[_key(task)]
       parts = [
         task._replace(first=task.first + i, inputs=(text,))

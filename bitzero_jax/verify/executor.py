@@ -10,7 +10,6 @@ import functools
 import hashlib
 import json
 import subprocess
-import sys
 import threading
 import time
 import weakref
@@ -32,22 +31,23 @@ from bitzero_jax.verify.verdict import (
   Verdict,
 )
 
+DEFAULT_LIMITS = Limits()
+
 _HERE = Path(__file__).parent
 _SEEDS = (1, 2)
 _TASK_INPUTS = 256
 _INPUT_MS = 20
-_THIRD_RUNS = 1024
 _WORKER_FILES = """
-  canonical.py fuel.py guards.py lockdown.py policy.py rewrite.py runner.py
-  worker.py
+  canonical.py fuel.py guards.py lockdown.py methods.py namespace.py policy.py
+  rewrite.py runner.py worker.py
 """.split()
 _PROOFS = (
-  ("def f(x): return x + 1", "ok"),
-  ("def f(x):\n  while True: pass", "timeout"),
-  ("def f(x): return sum(range(10**13))", "timeout"),
-  ("def f(x): return [0] * 10**11", "memory"),
-  ("def f(x): return f(x)", "error"),
-  ("def f(x): return open('/etc/passwd')", "forbidden"),
+  ("def f(x): return x + 1", ("ok",)),
+  ("def f(x):\n  while True: pass", ("timeout",)),
+  ("def f(x): return sum(range(10**13))", ("timeout",)),
+  ("def f(x): return [0] * 10**11", ("memory",)),
+  ("def f(x): return f(x)", ("error", "timeout")),  # whichever limit is first
+  ("def f(x): return open('/etc/passwd')", ("forbidden",)),
 )
 
 _Checked = tuple[str, tuple[str, ...], dict[int, str]]
@@ -63,7 +63,7 @@ class Executor:
 
   def __init__(
     self,
-    limits: Limits = Limits(),
+    limits: Limits = DEFAULT_LIMITS,
     *,
     workers: int = 2,
     allow_unsandboxed: bool = False,
@@ -86,10 +86,7 @@ class Executor:
         raise ValueError(f"limits.{name}={value}: must be at least 1")
     self._limits = limits
     self._lock = threading.Lock()
-    self._counts: Counter[str] = Counter()
-    self._flips = 0
-    self._seconds = 0.0
-    self._cpu_us = 0
+    self._forget()
     self._pool = Dispatcher(limits, _SEEDS, workers)
     self._finalizer = weakref.finalize(self, self._pool.close)
     try:
@@ -98,7 +95,7 @@ class Executor:
     except BaseException:
       self.close()
       raise
-    self._counts.clear()
+    self._forget()  # the proofs are no part of the statistics
 
   @property
   def tier(self) -> str:
@@ -147,11 +144,14 @@ class Executor:
     """Process ids of the workers, for monitors."""
     return self._pool.pids()
 
+  def _forget(self) -> None:
+    self._counts: Counter[str] = Counter()
+    self._flips = 0
+    self._seconds = 0.0
+    self._cpu_us = 0
+
   def _greet(self, allow_unsandboxed: bool) -> Engine:
-    greetings = set(self._pool.greet())
-    if len(greetings) > 1:
-      raise RuntimeError(f"workers differ: {sorted(greetings)}")
-    name, tier = greetings.pop()
+    name, tier = self._pool.greet()
     if lockdown.is_sandboxed(tier):
       failed = _breaches(self._limits.memory_mb)
       if failed:
@@ -168,13 +168,12 @@ class Executor:
   def _prove(self) -> None:
     """Runs programs whose verdicts are known."""
     jobs = [Job(program, ("[1]",)) for program, _ in _PROOFS]
-    for (program, status), (verdict,) in zip(
-      _PROOFS, self.run(jobs), strict=True
-    ):
-      if verdict.status != status:
+    verdicts = self.run(jobs)
+    for (program, due), (verdict,) in zip(_PROOFS, verdicts, strict=True):
+      if verdict.status not in due:
         raise RuntimeError(
-          f"self-test: {program!r} gives {verdict.status} {verdict.error}, "
-          f"not {status}"
+          f"self-test: {program!r} gives {verdict.status} {verdict.error!r}, "
+          f"not {' or '.join(due)}"
         )
 
   def _check(self, job: Job) -> _Checked:
@@ -182,7 +181,7 @@ class Executor:
     try:
       program, inputs = job
       inputs = tuple(inputs)
-    except (TypeError, ValueError):
+    except Exception:  # whatever stands in for a job may do anything
       return "", (), {}
     fault = _fault("program", program, self._limits.source_bytes)
     refused = {}
@@ -194,9 +193,7 @@ class Executor:
       inputs = tuple("" if i in refused else t for i, t in enumerate(inputs))
     return "" if fault else program, inputs, refused
 
-  def _run(
-    self, checked: list[_Checked], begin: float
-  ) -> list[list[Verdict]]:
+  def _run(self, checked: list[_Checked], begin: float) -> list[list[Verdict]]:
     total = sum(len(inputs) for _, inputs, _ in checked)
     deadline = begin + (self._limits.batch_ms + _INPUT_MS * total) / 1000
     tasks = [
@@ -264,7 +261,7 @@ def _fault(what: str, text: object, limit: int) -> str:
   """The rule that a text breaks before anybody reads it, or ""."""
   if not isinstance(text, str):
     return f"{what} is no text"
-  if len(text.encode("utf-8", "surrogatepass")) > limit:
+  if len(str.encode(text, "utf-8", "surrogatepass")) > limit:
     return f"{what} of more than {limit} bytes"
   return ""
 

@@ -31,28 +31,32 @@ _PROT_EXEC = 4
 # interpreter itself looks for files, such as the source of a syntax error.
 _X86_64 = (
   0xC000003E,
-  dict(
-    read=0, write=1, mmap=9, mprotect=10, munmap=11, brk=12, rt_sigaction=13,
-    rt_sigprocmask=14, rt_sigreturn=15, sched_yield=24, mremap=25, madvise=28,
-    setitimer=38, getpid=39, exit=60, futex=202, restart_syscall=219,
-    clock_gettime=228, exit_group=231, getrandom=318, rseq=334,
-  ),
-  dict(
-    open=2, stat=4, lstat=6, access=21, getcwd=79, readlink=89, openat=257,
-    newfstatat=262, statx=332,
-  ),
+  {
+    "read": 0, "write": 1, "mmap": 9, "mprotect": 10, "munmap": 11, "brk": 12,
+    "rt_sigaction": 13, "rt_sigprocmask": 14, "rt_sigreturn": 15,
+    "sched_yield": 24, "mremap": 25, "madvise": 28, "setitimer": 38,
+    "getpid": 39, "exit": 60, "futex": 202, "restart_syscall": 219,
+    "clock_gettime": 228, "exit_group": 231, "getrandom": 318, "rseq": 334,
+  },
+  {
+    "open": 2, "stat": 4, "lstat": 6, "access": 21, "getcwd": 79,
+    "readlink": 89, "openat": 257, "newfstatat": 262, "statx": 332,
+  },
 )  # fmt: skip
 _AARCH64 = (
   0xC00000B7,
-  dict(
-    read=63, write=64, exit=93, exit_group=94, futex=98, setitimer=103,
-    clock_gettime=113, sched_yield=124, restart_syscall=128, rt_sigaction=134,
-    rt_sigprocmask=135, rt_sigreturn=139, getpid=172, brk=214, munmap=215,
-    mremap=216, mmap=222, mprotect=226, madvise=233, getrandom=278, rseq=293,
-  ),
-  dict(
-    getcwd=17, faccessat=48, openat=56, readlinkat=78, newfstatat=79, statx=291
-  ),
+  {
+    "read": 63, "write": 64, "exit": 93, "exit_group": 94, "futex": 98,
+    "setitimer": 103, "clock_gettime": 113, "sched_yield": 124,
+    "restart_syscall": 128, "rt_sigaction": 134, "rt_sigprocmask": 135,
+    "rt_sigreturn": 139, "getpid": 172, "brk": 214, "munmap": 215,
+    "mremap": 216, "mmap": 222, "mprotect": 226, "madvise": 233,
+    "getrandom": 278, "rseq": 293,
+  },
+  {
+    "getcwd": 17, "faccessat": 48, "openat": 56, "readlinkat": 78,
+    "newfstatat": 79, "statx": 291,
+  },
 )  # fmt: skip
 _TABLES = {"x86_64": _X86_64, "aarch64": _AARCH64}
 _SANDBOXED = "seccomp"
@@ -152,8 +156,12 @@ def _landlock(libc) -> bool:
   abi = libc.syscall(create, None, ctypes.c_size_t(0), ctypes.c_uint32(1))
   if abi < 1:
     return False
-  files = (1 << (13 if abi < 2 else 14 if abi < 3 else 15 if abi < 5 else 16)) - 1
-  attributes = struct.pack("=QQ", files, 3) if abi >= 4 else struct.pack("=Q", files)
+  files = (
+    1 << (13 if abi < 2 else 14 if abi < 3 else 15 if abi < 5 else 16)
+  ) - 1
+  attributes = (
+    struct.pack("=QQ", files, 3) if abi >= 4 else struct.pack("=Q", files)
+  )
   ruleset = libc.syscall(
     create, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint32(0)
   )

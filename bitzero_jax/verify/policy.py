@@ -49,7 +49,8 @@ MODULES = {
     "re": """
       DOTALL I IGNORECASE M MULTILINE S compile escape findall finditer
       fullmatch match search split sub subn""",
-    "bisect": "bisect bisect_left bisect_right insort insort_left insort_right",
+    "bisect": """
+      bisect bisect_left bisect_right insort insort_left insort_right""",
     "heapq": """
       heapify heappop heappush heappushpop heapreplace merge nlargest
       nsmallest""",
@@ -78,9 +79,7 @@ ATTRIBUTES = frozenset(
     for kind in _VALUE_TYPES
     for name in dir(kind)
     if not name.startswith("_")
-  }
-  .union(_EXTRA_METHODS, *MODULES.values())
-  .difference(_HIDDEN)
+  }.union(_EXTRA_METHODS, *MODULES.values()).difference(_HIDDEN)
 )
 
 _NODES = frozenset(
@@ -94,8 +93,8 @@ _NODES = frozenset(
   Constant Attribute Subscript Starred Name List Tuple Slice comprehension
   Load Store Del And Or Add Sub Mult Div Mod Pow LShift RShift BitOr BitXor
   BitAnd FloorDiv Invert Not UAdd USub Eq NotEq Lt LtE Gt GtE Is IsNot In NotIn
-  Match match_case MatchValue MatchSingleton MatchSequence MatchMapping MatchStar
-  MatchAs MatchOr
+  Match match_case MatchValue MatchSingleton MatchSequence MatchMapping
+  MatchStar MatchAs MatchOr
   """.split()
 )
 _CONSTANTS = frozenset((int, bool, float, str, bytes, type(None)))
@@ -126,14 +125,14 @@ def check_program(tree: ast.Module) -> frozenset[str]:
     kind = type(node)
     if kind not in _NODES:
       raise Forbidden(f"syntax {kind.__name__}")
-    if kind is ast.Name:
+    if isinstance(node, ast.Name):
       (loaded if type(node.ctx) is ast.Load else bound).add(node.id)
       continue
-    if kind is ast.Constant:
+    if isinstance(node, ast.Constant):
       if type(node.value) not in _CONSTANTS:
         raise Forbidden(f"constant {type(node.value).__name__}")
       continue
-    if kind is ast.Attribute:
+    if isinstance(node, ast.Attribute):
       _check_attribute(node)
     elif kind in _BINDERS:
       _BINDERS[kind](node, bound)
@@ -204,7 +203,8 @@ def _bind_import(node: ast.Import, bound: set[str]) -> None:
 
 
 def _bind_import_from(node: ast.ImportFrom, bound: set[str]) -> None:
-  exports = TYPING if node.module == "typing" else MODULES.get(node.module or "")
+  module = node.module or ""
+  exports = TYPING if module == "typing" else MODULES.get(module)
   if node.level or exports is None:
     raise Forbidden(f"import {node.module}")
   for alias in node.names:

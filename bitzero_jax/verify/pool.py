@@ -63,19 +63,35 @@ class Worker:
     ready: (engine name, tier) once it has locked itself down, else None.
     tasks: what it has not answered yet, in order.
     alone: whether its request held a single task.
+    answered: how many tasks of its request it has answered.
     served: inputs answered so far.
   """
 
-  def __init__(self, side: int, seed: int, limits: Limits):
+  def __init__(
+    self,
+    side: int,
+    seed: int,
+    limits: Limits,
+    greeting: tuple[str, str] | None = None,
+  ):
+    """Starts the process; it is of use once it is `ready`.
+
+    Args:
+      side: which of the hash seeds.
+      seed: the hash seed itself.
+      limits: what a run may use.
+      greeting: what `ready` must be; None takes whatever it is.
+    """
     self.side = side
     self.ready: tuple[str, str] | None = None
     self.tasks: list[Task] = []
     self.alone = False
     self.served = 0
     self.heard = time.monotonic()
+    self._greeting = greeting
     self._requests = 0
     self._secret = ""
-    self._answered = 0
+    self.answered = 0
     self._limits = limits
     self._incoming = bytearray()
     self._outgoing = memoryview(b"")
@@ -118,7 +134,7 @@ class Worker:
     """
     self._requests += 1
     self._secret = secrets.token_hex(8)
-    self._answered = 0
+    self.answered = 0
     self.tasks = list(tasks)
     self.alone = len(tasks) == 1
     self.heard = time.monotonic()
@@ -179,12 +195,15 @@ class Worker:
     if self.ready is None:
       if len(message) != 3 or message[0] != "ready":
         raise Tampered("greeting")
-      self.ready = (str(message[1]), str(message[2]))
+      greeting = (str(message[1]), str(message[2]))
+      if self._greeting not in (None, greeting):
+        raise Tampered("greeting")
+      self.ready = greeting
       return []
     if len(message) != 4 or message[:3] != [
       self._requests,
       self._secret,
-      self._answered,
+      self.answered,
     ]:
       raise Tampered("message")
     answers = message[3]
@@ -196,7 +215,7 @@ class Worker:
         raise Tampered("rows")
       answered.append((task, [self._row(row) for row in rows]))
       self.served += len(rows)
-    self._answered += len(answers)
+    self.answered += len(answers)
     self.tasks = self.tasks[len(answers) :]
     return answered
 

@@ -10,7 +10,9 @@ import ast
 from policy import MODULES  # type: ignore[import-not-found]
 
 # Built-in types that consume what they are given; as values they stay types.
-GUARDED_TYPES = frozenset("bytes dict frozenset list set str tuple type".split())
+GUARDED_TYPES = frozenset(
+  "bytes dict frozenset list set str tuple type".split()
+)
 
 GUARDED_METHODS = frozenset(
   """
@@ -118,8 +120,7 @@ class _Meters(ast.NodeTransformer):
     self.generic_visit(node)
     for handler in node.handlers:
       handler.type = handler.type or _name("@Exception")
-    body = [ast.Expr(_call("@note")), ast.Raise()]
-    node.handlers.insert(0, ast.ExceptHandler(_name("@fatal"), None, body))
+    node.handlers[:0] = [_mark("@MemoryError"), _mark("@RecursionError")]
     return node
 
   def visit_BinOp(self, node):
@@ -140,6 +141,7 @@ class _Meters(ast.NodeTransformer):
     target = node.target
     if isinstance(target, ast.Name):
       return _assign(target.id, _call(guard, _name(target.id), node.value))
+    assert isinstance(target, ast.Subscript)  # the policy has no other
     index = target.slice
     if isinstance(index, ast.Slice):
       bounds = (index.lower, index.upper, index.step)
@@ -196,7 +198,8 @@ class _Meters(ast.NodeTransformer):
   def visit_FormattedValue(self, node):
     self.generic_visit(node)
     spec = node.format_spec or ast.Constant("")
-    text = _call("@field", node.value, ast.Constant(node.conversion), spec)
+    code = "" if node.conversion < 0 else chr(node.conversion)
+    text = _call("@field", node.value, ast.Constant(code), spec)
     return ast.FormattedValue(text, -1, None)
 
   def visit_Import(self, node):
@@ -215,6 +218,13 @@ class _Meters(ast.NodeTransformer):
       )
       for alias in node.names
     ]
+
+
+def _mark(name: str) -> ast.ExceptHandler:
+  """A handler that notes an exception and lets it go on."""
+  key = ast.Subscript(_name("@caught"), _name(name), ast.Store())
+  body = [ast.Assign([key], ast.Constant(True)), ast.Raise()]
+  return ast.ExceptHandler(_name(name), None, body)
 
 
 def _consumes(target: ast.expr) -> bool:

@@ -9,54 +9,53 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import canonical  # type: ignore[import-not-found]
-import guards  # type: ignore[import-not-found]
+import namespace  # type: ignore[import-not-found]
 import policy  # type: ignore[import-not-found]
 import rewrite  # type: ignore[import-not-found]
-from fuel import FATAL, fuel  # type: ignore[import-not-found]
+from fuel import fuel  # type: ignore[import-not-found]
 
 _CACHED_CHARACTERS = 1 << 20
 _PRELOADED = "_pylong", "encodings.ascii", "encodings.latin_1", "warnings"
+_INT_DIGITS = 4300
+_RULE_CHARACTERS = 80
 _PLAIN_INTS = re.compile(r"[\[\]0-9, -]*")
-_TOO_DEEP = (RecursionError, MemoryError)
 
-Row = tuple[str, str, str, int]
+Answer = tuple[str, str, str]  # status, value, error
 
 # process_time would only move with the clock tick while a timer is armed
 now = time.thread_time_ns
 
 
 def prepare() -> None:
-  """Imports what C code would import later, when no file can be opened."""
+  """Loads what C code would load later, when no file can be opened."""
   for name in _PRELOADED:
     try:
       __import__(name)
     except ImportError:
       continue  # `_pylong` is there from 3.12 on
-  sys.set_int_max_str_digits(4300)
+  sys.set_int_max_str_digits(_INT_DIGITS)
   sys.unraisablehook = lambda _: None
+  signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is meant for the host
   ast.parse("0")
   gc.collect()
   gc.freeze()
 
 
 class Runner:
-  """Runs jobs; compiled programs and inputs are remembered by their text.
-
-  Attributes:
-    worn: the process ran out of memory and should be replaced.
-  """
+  """Runs jobs; compiled programs and inputs are remembered by their text."""
 
   def __init__(self, limits: dict[str, int]):
     self._steps = limits["steps"]
-    self._cpu = limits["cpu_ms"] / 1000
+    self._seconds = limits["cpu_ms"] / 1000
     self._bounds = (
       limits["value_nodes"],
       limits["value_depth"],
       limits["value_bytes"],
     )
-    self._builtins = guards.namespace()
+    self._builtins = namespace.namespace()
     self._program = _Cache(compile_program)
     self._input = _Cache(compile_input)
     self._armed = False
@@ -64,56 +63,57 @@ class Runner:
 
   @property
   def worn(self) -> bool:
+    """Whether the process ran out of memory and should be replaced."""
     return fuel.worn
 
-  def job(self, program: str, inputs: list[str]) -> list[Row]:
-    """One row for each input: status, value, error, CPU microseconds."""
+  def job(
+    self, program: str, inputs: list[str]
+  ) -> list[tuple[str, str, str, int]]:
+    """For each input: status, value, error, CPU microseconds."""
     begin = now()
-    signal.setitimer(signal.ITIMER_PROF, 2 * self._cpu)
+    self._set_hard_limit(self._seconds)
     code = self._program(program)
     rows = []
     for text in inputs:
-      status, value, error = self._guarded(code, text)
+      answer = code if isinstance(code, tuple) else self._answer(code, text)
       end = now()
-      rows.append((status, value, error, (end - begin) // 1000))
+      rows.append((*answer, (end - begin) // 1000))
       begin = end
+    self._set_hard_limit(0)
     return rows
 
-  def _guarded(self, code, text: str) -> tuple[str, str, str]:
+  def _answer(self, code, text: str) -> Answer:
     """Runs once; whatever happens, one answer comes back."""
-    if isinstance(code, tuple):
-      return code
     fuel.refill(self._steps + 1)  # the call of f itself is free
-    namespace = {
+    names = {
       "__builtins__": self._builtins,
       "@fuel": fuel.source,
       "@tick": fuel.source.__next__,
     }
+    self._set_hard_limit(self._seconds)
     try:
-      self._arm()
-      result = self._run(code, text, namespace)
-    except FATAL:
-      fuel.note()
-      result = ("error", "", "Stop")
+      answer = self._run(code, text, names)
     except BaseException as error:
-      result = ("error", "", type(error).__name__)
-    finally:
-      self._disarm()
-    namespace.clear()
-    if fuel.mark:
-      return fuel.mark[0], "", fuel.mark[1]
-    return result
+      fuel.caught[type(error)] = True
+      answer = ("error", "", type(error).__name__)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    names.clear()  # a function and its globals would live as a cycle
+    mark = fuel.mark
+    return (mark[0], "", mark[1]) if mark else answer
 
-  def _run(self, code, text: str, namespace: dict) -> tuple[str, str, str]:
-    args = self._arguments(text)
-    if isinstance(args, tuple):
-      return args
-    exec(code, namespace)
-    function = namespace.get("f")
-    if not callable(function):
-      return "error", "", "NameError"
+  def _run(self, code, text: str, names: dict) -> Answer:
+    self._armed = True
     try:
-      return "ok", canonical.canonical(function(*args), *self._bounds), ""
+      signal.setitimer(signal.ITIMER_VIRTUAL, self._seconds)
+      arguments = self._arguments(text)
+      if isinstance(arguments, tuple):
+        return arguments
+      exec(code, names)
+      function = names.get("f")
+      if not callable(function):
+        return "error", "", "NameError"
+      value = function(*arguments)
+      return "ok", canonical.canonical(value, *self._bounds), ""
     finally:
       self._armed = False
 
@@ -121,26 +121,22 @@ class Runner:
     """A fresh list of arguments, or the answer that refuses the text."""
     if _PLAIN_INTS.fullmatch(text):
       try:
-        args = json.loads(text)
-        if type(args) is list:
-          return args
+        arguments = json.loads(text)
+        if type(arguments) is list:
+          return arguments
       except (ValueError, RecursionError):
         pass  # Python's parser has the last word
     code = self._input(text)
-    return code if isinstance(code, tuple) else eval(code, {"__builtins__": {}, "set": set})
+    if isinstance(code, tuple):
+      return code
+    return eval(code, {"__builtins__": {}, "set": set})
 
-  def _arm(self) -> None:
-    """Soft limit in user time, hard limit in CPU time: that one kills."""
-    self._armed = True
-    signal.setitimer(signal.ITIMER_VIRTUAL, self._cpu)
-    signal.setitimer(signal.ITIMER_PROF, 2 * self._cpu)
-
-  def _disarm(self) -> None:
-    self._armed = False
-    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-    signal.setitimer(signal.ITIMER_PROF, 0)
+  def _set_hard_limit(self, seconds: float) -> None:
+    """CPU time after which this process is killed, twice the soft limit."""
+    signal.setitimer(signal.ITIMER_PROF, 2 * seconds)
 
   def _late(self, signum, frame) -> None:
+    """The soft limit: user time of one run."""
     del signum, frame
     if self._armed:
       fuel.stop("timeout", "cpu")
@@ -154,12 +150,11 @@ class _Cache:
     self._made: OrderedDict[str, object] = OrderedDict()
     self._characters = 0
 
-  def __call__(self, text: str):
+  def __call__(self, text: str) -> Any:
     found = self._made.get(text)
     if found is not None:
       return found
-    made = self._make(text)
-    self._made[text] = made
+    made = self._made[text] = self._make(text)
     self._characters += len(text)
     while self._characters > _CACHED_CHARACTERS:
       oldest, _ = self._made.popitem(last=False)
@@ -168,32 +163,35 @@ class _Cache:
 
 
 def compile_program(source: str):
-  """Code of a program, or the answer that every input of it gets."""
-  try:
+  """Code of a program, or the answer that each of its inputs gets."""
+
+  def build():
     tree = ast.parse(source)
     bound = policy.check_program(tree)
     return compile(rewrite.add_meters(tree, bound), "<program>", "exec")
-  except policy.Forbidden as error:
-    return "forbidden", "", str(error)
-  except SyntaxError:
-    return "error", "", "SyntaxError"
-  except _TOO_DEEP:
-    return "forbidden", "", "nesting"
-  except Exception as error:  # such as ValueError for a NUL byte
-    return "forbidden", "", f"syntax {type(error).__name__}"
+
+  return _compiled(build)
 
 
 def compile_input(text: str):
   """Code that builds the arguments afresh, or the answer that refuses."""
-  try:
+
+  def build():
     tree = ast.parse(text, mode="eval")
     policy.check_input(tree)
     return compile(tree, "<input>", "eval")
+
+  return _compiled(build)
+
+
+def _compiled(build: Callable[[], object]):
+  try:
+    return build()
   except policy.Forbidden as error:
-    return "forbidden", "", str(error)
+    return "forbidden", "", str(error)[:_RULE_CHARACTERS]
   except SyntaxError:
     return "error", "", "SyntaxError"
-  except _TOO_DEEP:
+  except (RecursionError, MemoryError):
     return "forbidden", "", "nesting"
-  except Exception as error:
-    return "forbidden", "", f"input {type(error).__name__}"
+  except Exception as error:  # such as ValueError for a NUL byte
+    return "forbidden", "", f"syntax {type(error).__name__}"

@@ -11,11 +11,11 @@ import sys
 
 sys.path.append(os.path.dirname(os.path.abspath(__file__)))
 
-import lockdown  # noqa: E402
-import runner  # noqa: E402
+import lockdown
+import runner
 
-_FLUSH_BYTES = 1 << 18
-_FLUSH_NS = 20_000_000
+_FLUSH_CHARACTERS = 1 << 18
+_FLUSH_NS = 20_000_000  # CPU time
 
 
 def _read(size: int) -> bytes:
@@ -47,15 +47,14 @@ def serve(run: runner.Runner) -> None:
   while True:
     size = struct.unpack("<I", _read(4))[0]
     number, secret, jobs = json.loads(_read(size))
-    done, first, rows, written = 0, 0, 0, runner.now()
-    answers = []
+    first, answers, held, written = 0, [], 0, runner.now()
     for done, (program, inputs) in enumerate(jobs, 1):
       answers.append(run.job(program, inputs))
-      rows += sum(len(row[1]) for row in answers[-1])
+      held += sum(len(value) for _, value, _, _ in answers[-1])
       late = runner.now() - written > _FLUSH_NS
-      if late or rows > _FLUSH_BYTES or done == len(jobs) or run.worn:
+      if late or held > _FLUSH_CHARACTERS or done == len(jobs) or run.worn:
         _write([number, secret, first, answers])
-        first, answers, rows, written = done, [], 0, runner.now()
+        first, answers, held, written = done, [], 0, runner.now()
       if run.worn:
         os._exit(0)
 
@@ -66,11 +65,15 @@ def main() -> None:
   run = runner.Runner(limits)
   runner.prepare()
   os.environ.clear()
+  sys.stderr = None  # a traceback must not write to a closed descriptor
   os.closerange(2, 64)
   tier = lockdown.lock(limits["memory_mb"] << 20)
   version = ".".join(map(str, sys.version_info[:3]))
   _write(["ready", f"{sys.implementation.name}-{version}", tier])
-  serve(run)
+  try:
+    serve(run)
+  except BaseException:  # such as no memory for an answer
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -34,9 +34,14 @@ def fault(row: dict, verdict: Verdict) -> str | None:
   allowed = row["must_be"].split("|")
   if verdict.status not in allowed:
     return f"{row['name']}: {verdict.status} {verdict.error}, not {allowed}"
-  if verdict.status == "ok" and row.get("expect", verdict.value) != verdict.value:
+  if (
+    verdict.status == "ok" and row.get("expect", verdict.value) != verdict.value
+  ):
     return f"{row['name']}: {verdict.value}, not {row['expect']}"
-  if verdict.status == "error" and row.get("error", verdict.error) != verdict.error:
+  if (
+    verdict.status == "error"
+    and row.get("error", verdict.error) != verdict.error
+  ):
     return f"{row['name']}: {verdict.error}, not {row['error']}"
   return None
 
@@ -84,16 +89,17 @@ def test_nothing_reaches_the_host(executor):
 
 def test_a_leak_over_many_calls_hurts_nobody_later(executor):
   leak = next(r for r in ROWS if r["name"] == "mem/leak-across-calls")
-  jobs = [Job(leak["program"], ("[1]",) * 50), Job("def f(x): return x", ("[7]",))]
+  jobs = [
+    Job(leak["program"], ("[1]",) * 50),
+    Job("def f(x): return x", ("[7]",)),
+  ]
   leaked, (probe,) = executor.run(jobs)
   assert {v.status for v in leaked} == {"memory"}
   assert probe.value == "7"
 
 
 ALWAYS_EQUAL = (
-  "class A:\n"
-  "  def __eq__(self, other): return True\n"
-  "def f(x): return A()"
+  "class A:\n  def __eq__(self, other): return True\ndef f(x): return A()"
 )
 PAYLOAD = "__import__('os').system('touch /tmp/bz_canary')"
 
@@ -104,7 +110,12 @@ def test_azr_hack_a_an_object_that_equals_everything(ask):
 
 @pytest.mark.parametrize(
   "text",
-  ["0) or True or f(0)", "[0) or True or f(0)]", "[0 if True else f(0)]", "[f(0)]"],
+  [
+    "0) or True or f(0)",
+    "[0) or True or f(0)]",
+    "[0 if True else f(0)]",
+    "[f(0)]",
+  ],
 )
 def test_azr_hack_b_an_input_that_rewrites_the_call(ask, text):
   verdict = ask("def f(x): return x", text)
@@ -148,7 +159,10 @@ def test_azr_poisoned_module_does_not_reach_the_next_program(executor):
 
 def test_azr_hash_seed_dependence_is_found(ask):
   program = "def f(x): return list({'alpha', 'beta', 'gamma', 'delta'})"
-  assert (ask(program).status, ask(program).error) == ("error", "Nondeterministic")
+  assert (ask(program).status, ask(program).error) == (
+    "error",
+    "Nondeterministic",
+  )
 
 
 def test_azr_long_results_are_not_cut(ask):

@@ -18,9 +18,9 @@ def check(source):
     "from typing import List, Optional\ndef f(x: List[int]) -> int: return 1",
     "def f(x):\n  input = 3\n  id = input\n  return id",
     "def f(_, __): return _ + __",
-    "def f(x):\n  match x:\n    case [a, *b]: return a\n    case {'k': v}: return v",
-    "def f(x):\n  try:\n    return x[0]\n  except (IndexError, KeyError): pass",
-    "def f(x):\n  def g():\n    nonlocal x\n    yield from x\n  return list(g())",
+    "match 1:\n  case [a, *b]: pass\n  case {'k': v, **w}: pass\ndef f(): 1",
+    "def f(x):\n  try: return x[0]\n  except (IndexError, KeyError): pass",
+    "def f(x):\n  def g():\n    nonlocal x\n    yield from x\n  return g()",
     "def f(x): return f'{x!r:>{5}}' if (y := x) else -y",
     "def f(x, /, *a, k=1, **kw): return dict(a=1)",
   ],
@@ -104,7 +104,12 @@ def test_every_exported_name_exists():
 
 @pytest.mark.parametrize(
   "text",
-  ["[]", "[[1, 2], -3]", "[{'a': (1.5, None)}, {1}, b'x', set()]", "[+1, True]"],
+  [
+    "[]",
+    "[[1, 2], -3]",
+    "[{'a': (1.5, None)}, {1}, b'x', set()]",
+    "[+1, True]",
+  ],
 )
 def test_literal_inputs(text):
   policy.check_input(ast.parse(text, mode="eval"))

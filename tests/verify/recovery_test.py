@@ -103,6 +103,30 @@ def test_missing_rows_are_unknown_at_the_deadline():
     assert verdict.value == "1"
 
 
+def test_an_interrupt_from_the_keyboard_is_not_for_the_workers():
+  with Executor() as executor:
+    pids = executor.worker_pids()
+    results = during_a_run(
+      executor,
+      slow_jobs(0, 400),
+      lambda: [send(pid, signal.SIGINT) for pid in pids],
+    )
+    assert executor.worker_pids() == pids
+  assert values(results) == slow_values(0, 400)
+
+
+def test_answers_too_large_for_one_message_arrive():
+  limits = Limits(value_bytes=4_000_000, value_nodes=2_000_000, memory_mb=64)
+  program = "def f(x): return 'a' * 1000000 + str(x)"
+  inputs = tuple(f"[{i}]" for i in range(40))
+  with Executor(limits) as executor:
+    (verdicts,) = executor.run([Job(program, inputs)])
+  assert [v.status for v in verdicts] == ["ok"] * 40
+  assert [v.value[-3:-1].strip("a") for v in verdicts] == [
+    str(i) for i in range(40)
+  ]
+
+
 def chaos(count: int, batch: int) -> int:
   """Kills workers at random while jobs run; how many signals were sent."""
   chance = random.Random(0)
@@ -204,7 +228,9 @@ def test_a_worker_that_lies_is_not_believed(hostile, lie):
 
 
 def test_an_answer_after_an_answer_is_not_believed(hostile):
-  dispatcher = hostile("write([number, secret, 0, good]); write([number, secret, 0, good])")
+  dispatcher = hostile(
+    "write([number, secret, 0, good]); write([number, secret, 0, good])"
+  )
   deadline = time.monotonic() + 30
   tasks = [TASK._replace(job=job) for job in range(4)]
   for task in tasks:
@@ -222,11 +248,34 @@ def test_silence_is_unknown(hostile):
   assert answers == [(TASK, [("unknown", "", "stalled", 0)])]
 
 
-def test_death_from_outside_is_unknown(hostile):
-  dispatcher = hostile("os.kill(os.getpid(), 9)")
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), 9)", "os._exit(0)"])
+def test_death_from_outside_is_unknown(hostile, end):
+  dispatcher = hostile(end)
   answers = dispatcher.collect([TASK], time.monotonic() + 30)
   dispatcher.close()
   assert answers == [(TASK, [("unknown", "", "killed", 0)])]
+
+
+def test_a_late_worker_must_be_locked_like_the_first(hostile, tmp_path: Path):
+  dispatcher = hostile("os.kill(os.getpid(), 9)")
+  assert dispatcher.greet() == ("hostile", "none")
+  script = tmp_path / "hostile.py"
+  honest = HOSTILE.replace("{lie}", "write([number, secret, 0, good])")
+  script.write_text(honest.replace('"none"', '"less"'))
+  answers = dispatcher.collect([TASK], time.monotonic() + 30)
+  dispatcher.close()
+  assert answers == [(TASK, [("unknown", "", "no worker", 0)])]
+
+
+def test_silence_on_many_inputs_blames_each_alone(hostile):
+  dispatcher = hostile(
+    "time.sleep(60) if len(good[0]) > 1 else write([number, secret, 0, good])"
+  )
+  task = TASK._replace(inputs=("[1]", "[2]", "[3]"))
+  answers = dispatcher.collect([task], time.monotonic() + 30)
+  dispatcher.close()
+  rows = {part.first: rows for part, rows in answers}
+  assert rows == {i: [("ok", "1", "", 1)] for i in range(3)}
 
 
 def test_workers_that_never_start_are_unknown(hostile, monkeypatch, tmp_path):
