@@ -11,6 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from bitzero_jax import propose, solve, step
 from bitzero_jax import config as config_lib
 from bitzero_jax.curriculum import pool as pool_lib
+from bitzero_jax.evaluate import exam as exam_lib
 from bitzero_jax.language import grammar, levels
 from bitzero_jax.language.layout import Sizes
 from bitzero_jax.learn import advantage, reward
@@ -29,6 +30,7 @@ from bitzero_jax.verify.judge import Bounds, Judge
 from bitzero_jax.verify.verdict import Limits
 
 
+DATA_AXIS = bridge.DATA_AXIS
 ACTIVATIONS = {"int8": activations.fake_quant, "none": identity}
 
 
@@ -38,14 +40,12 @@ class Language(NamedTuple):
   Attributes:
     sizes: lengths of the widest level.
     at: updates (int32 []) -> (Tables, Bounds) of the level then in force.
-    first: Tables of the first level.
-    bounds: Bounds of the first level.
+    last_bounds: Bounds of the last level.
   """
 
   sizes: Sizes
   at: Any
-  first: levels.Tables
-  bounds: Bounds
+  last_bounds: Bounds
 
 
 def build_language(config: Any) -> Language:
@@ -71,7 +71,7 @@ def build_language(config: Any) -> Language:
     shown=config.language.shown,
     references=config.propose.references,
   )
-  return Language(sizes, at, every[0], bounds[0])
+  return Language(sizes, at, bounds[-1])
 
 
 def build_quantizer(config: Any) -> Quantizer:
@@ -200,7 +200,10 @@ def build_parts(config: Any, barred: np.ndarray) -> step.Parts:
       propose_temperature=config.propose.temperature,
     ),
     draw=Draw(
-      tuple(config.learn.rows), config.learn.fresh_share, config.language.shown
+      rows=tuple(config.learn.rows),
+      fresh_share=config.learn.fresh_share,
+      shown=config.language.shown,
+      shown_weight=config.learn.shown_weight,
     ),
     updates=config.learn.updates,
   )
@@ -241,6 +244,7 @@ def build_parts(config: Any, barred: np.ndarray) -> step.Parts:
     probe=probe,
     solve=functools.partial(solve.solve, solver, net),
     samples=config.solve.samples,
+    fresh_rows=config.solve.fresh_rows,
     buffer_rows=config.solve.buffer_rows,
     probe_by_samples=config.probe.method == "samples",
     proposer_reward=functools.partial(reward.proposer_reward, rewards),
@@ -266,9 +270,27 @@ def build_round(config: Any, barred: np.ndarray, judge: Judge) -> step.Round:
     raise ValueError(
       f"devices={config.devices} but this process has {len(devices)}"
     )
-  mesh = Mesh(np.array(devices[: config.devices]), (bridge.DATA_AXIS,))
+  mesh = Mesh(np.array(devices[: config.devices]), (DATA_AXIS,))
   check = bridge.check_callback(judge, config.language.pairs, mesh)
   grade = bridge.grade_callback(judge, mesh)
   return step.wire(
     parts, check, grade, sharding=NamedSharding(mesh, PartitionSpec())
+  )
+
+
+def build_exam(config: Any, judge: Judge) -> exam_lib.Exam:
+  """The held-out exam of a run; `config` alone decides it."""
+  language = build_language(config)
+  return exam_lib.build_exam(
+    judge,
+    levels.LEVELS[config.language.levels[-1]],
+    language.sizes,
+    language.last_bounds,
+    weights=config.language.weights,
+    tried=config.language.pairs + config.language.spare,
+    candidates=config.heldout.candidates,
+    tasks=config.heldout.tasks,
+    bar_share=config.heldout.bar_share,
+    output_share=config.heldout.output_share,
+    seed=config.seed,
   )

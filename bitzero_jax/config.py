@@ -41,9 +41,9 @@ def default() -> ConfigDict:
   c.language.widen_at = ()  # updates at which the 2nd, 3rd ... level begins
   c.language.weights = "hand"  # the grammar prior's weights, or "uniform"
   c.language.uniform_budget = True  # spread program budgets evenly by length
-  c.language.pairs = 6  # input-output pairs kept for a task
+  c.language.pairs = 12  # input-output pairs kept for a task
   c.language.shown = 4  # of them shown to induction; the others stay hidden
-  c.language.spare = 3  # inputs tried beyond `pairs`, for those that fail
+  c.language.spare = 4  # inputs tried beyond `pairs`, for those that fail
 
   c.model = ConfigDict()
   c.model.width = 96  # residual stream
@@ -61,7 +61,7 @@ def default() -> ConfigDict:
   c.quant.activations = "int8"  # per token, in front of every matrix
 
   c.propose = ConfigDict()
-  c.propose.candidates = 96  # tasks proposed a round, a multiple of 3
+  c.propose.candidates = 384  # tasks proposed a round, a multiple of 3
   c.propose.model_share = 0.5  # written by the model; the rest by the prior
   c.propose.references = 1  # pool programs in a proposal prompt (K)
   c.propose.temperature = 1.0  # of proposals
@@ -77,13 +77,15 @@ def default() -> ConfigDict:
 
   c.solve = ConfigDict()
   c.solve.samples = 1  # answers sampled for each task
+  c.solve.fresh_rows = 64  # candidates of each type that are solved
   c.solve.buffer_rows = 0  # pool tasks of each type solved beside the fresh
   c.solve.temperature = 1.0  # of answers
 
   c.learn = ConfigDict()
-  c.learn.updates = 8  # gradient updates a round
+  c.learn.updates = 16  # gradient updates a round
   c.learn.rows = (32, 32, 24)  # hindsight rows an update: D, A, I
   c.learn.fresh_share = 0.5  # of hindsight rows, from this round's tasks
+  c.learn.shown_weight = 0.5  # of outputs inside an induction prompt, in it
   c.learn.hindsight = 1.0  # weight of cross-entropy on the executor's answers
   c.learn.solve = 0.1  # weight of the solver's policy gradient
   c.learn.propose = 0.1  # weight of the proposer's policy gradient
@@ -116,10 +118,10 @@ def default() -> ConfigDict:
   c.executor.allow_unsandboxed = False  # go on where the kernel gives no wall
 
   c.heldout = ConfigDict()
-  c.heldout.candidates = 16384  # programs drawn from the prior to choose from
+  c.heldout.candidates = 12288  # programs drawn from the prior to choose from
   c.heldout.tasks = 100  # per length bucket and task type
   c.heldout.bar_share = 0.5  # most of a bucket's behaviours that may be barred
-  c.heldout.output_share = 0.015  # most tasks with the same output
+  c.heldout.output_share = 0.02  # most tasks with the same output
 
   c.every = ConfigDict()
   c.every.log = 1  # rounds between metric lines
@@ -162,7 +164,7 @@ def validate(config: Any) -> None:
     1.0,
   )
   _within(config, "quant.planes", 1, 5)
-  _within(config, "learn.hindsight learn.solve learn.propose", 0.0, 1e3)
+  _within(config, "learn.hindsight learn.shown_weight learn.solve learn.propose", 0.0, 1e3)
   _require(
     config.propose.candidates % 3 == 0,
     f"propose.candidates={config.propose.candidates} must be a multiple of 3",
@@ -211,11 +213,22 @@ def _check_language(language: Any) -> None:
 
 def _check_split(config: Any) -> None:
   """Sampled rows are dealt out evenly to the updates and to the devices."""
-  per_kind = config.propose.candidates // 3 + config.solve.buffer_rows
+  fresh, proposed = config.solve.fresh_rows, config.propose.candidates // 3
+  _require(
+    0 < fresh <= proposed,
+    f"solve.fresh_rows={fresh} must be in 1 ... propose.candidates / 3 = "
+    f"{proposed}",
+  )
+  _require(
+    config.probe.method == "gold" or fresh == proposed,
+    f"probe.method='samples' needs solve.fresh_rows={fresh} to be "
+    f"propose.candidates / 3 = {proposed}",
+  )
+  per_kind = fresh + config.solve.buffer_rows
   answers = per_kind * config.solve.samples
   written = 3 * round(config.propose.candidates * config.propose.model_share / 3)
   for rows, what in (
-    (answers, "(propose.candidates / 3 + solve.buffer_rows) * solve.samples"),
+    (answers, "(solve.fresh_rows + solve.buffer_rows) * solve.samples"),
     (written, "propose.candidates * propose.model_share"),
   ):
     _require(

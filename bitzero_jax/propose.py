@@ -119,6 +119,4 @@ def _prompts(proposer: Proposer, pool: Pool, key: jax.Array) -> jax.Array:
   """Task type and K reference programs, uniform from the pool."""
   rows, k = proposer.model_rows, proposer.sizes.references
   index = jax.random.randint(key, (rows, k), 0, jnp.maximum(pool.size, 1))
-  length = pool.tasks.program.shape[1]
-  references = pool.tasks.program[index].reshape(rows, k * length)
-  return layout.proposal(jnp.arange(rows) % 3, references)
+  return layout.proposal(jnp.arange(rows) % 3, pool.tasks.program[index])

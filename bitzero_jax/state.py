@@ -8,8 +8,12 @@ C pool capacity. All tokens are int32 and 0 is padding.
 from typing import Any
 
 import jax
+import numpy as np
 import jax.numpy as jnp
 from flax import struct
+
+# On the device, or the host's copy of it.
+Array = jax.Array | np.ndarray
 
 KINDS = ("deduction", "abduction", "induction")
 DEDUCTION, ABDUCTION, INDUCTION = range(3)
@@ -49,12 +53,12 @@ class Task:
     source: int32 [B], PRIOR or MODEL.
   """
 
-  program: jax.Array
-  inputs: jax.Array
-  outputs: jax.Array
-  behaviour: jax.Array
-  kind: jax.Array
-  source: jax.Array
+  program: Array
+  inputs: Array
+  outputs: Array
+  behaviour: Array
+  kind: Array
+  source: Array
 
 
 @struct.dataclass
@@ -69,10 +73,10 @@ class Rollout:
       log-prior, and a large negative number on illegal tokens.
   """
 
-  prompt: jax.Array
-  answer: jax.Array
-  log_prob: jax.Array
-  bias: jax.Array
+  prompt: Array
+  answer: Array
+  log_prob: Array
+  bias: Array
 
 
 @struct.dataclass
@@ -86,10 +90,10 @@ class Candidates:
     source: int32 [B].
   """
 
-  program: jax.Array
-  inputs: jax.Array
-  kind: jax.Array
-  source: jax.Array
+  program: Array
+  inputs: Array
+  kind: Array
+  source: Array
 
 
 @struct.dataclass
@@ -105,12 +109,12 @@ class Outcome:
     identity: bool [B], returns every probe input unchanged.
   """
 
-  reason: jax.Array
-  inputs: jax.Array
-  outputs: jax.Array
-  behaviour: jax.Array
-  constant: jax.Array
-  identity: jax.Array
+  reason: Array
+  inputs: Array
+  outputs: Array
+  behaviour: Array
+  constant: Array
+  identity: Array
 
 
 @struct.dataclass
@@ -127,13 +131,13 @@ class Answers:
     asked: bool [B], False for rows that only fill the batch.
   """
 
-  kind: jax.Array
-  program: jax.Array
-  inputs: jax.Array
-  outputs: jax.Array
-  pair: jax.Array
-  answer: jax.Array
-  asked: jax.Array
+  kind: Array
+  program: Array
+  inputs: Array
+  outputs: Array
+  pair: Array
+  answer: Array
+  asked: Array
 
 
 @struct.dataclass
@@ -148,9 +152,9 @@ class Pool:
   """
 
   tasks: Task
-  priority: jax.Array
-  size: jax.Array
-  admitted: jax.Array
+  priority: Array
+  size: Array
+  admitted: Array
 
 
 @struct.dataclass

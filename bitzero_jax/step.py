@@ -49,6 +49,7 @@ class Parts(NamedTuple):
     solve: (weights, tables, tasks, pairs, asked, key), each by type, ->
       (Answers, Rollout) by type.
     samples: answers that `solve` gives to each task.
+    fresh_rows: candidates of each type that are solved, the model's first.
     buffer_rows: pool tasks of each type that are solved beside the fresh ones.
     probe_by_samples: take solve rates from graded samples, not from `probe`.
     proposer_reward: (reason, solve rate) -> (reward, counts).
@@ -70,6 +71,7 @@ class Parts(NamedTuple):
   probe: Callable[..., list[jax.Array]]
   solve: Callable[..., list[tuple[Answers, Rollout]]]
   samples: int
+  fresh_rows: int
   buffer_rows: int
   probe_by_samples: bool
   proposer_reward: Callable[..., tuple[jax.Array, jax.Array]]
@@ -129,6 +131,8 @@ def solve_stage(
   tasks = [take(fresh, slice(kind, None, kinds)) for kind in range(kinds)]
   asked = [sound[kind::kinds] for kind in range(kinds)]
   probed = [] if parts.probe_by_samples else parts.probe(weights, tables, tasks)
+  tasks = [take(own, slice(parts.fresh_rows)) for own in tasks]
+  asked = [own[: parts.fresh_rows] for own in asked]
   if parts.buffer_rows:
     shape = (kinds, parts.buffer_rows)
     index = jax.random.randint(
@@ -184,7 +188,7 @@ def learn_stage(
     collapsed.append(flat)
     right = (grades[kind] == RIGHT) & counts
     metrics[f"solve_rate/{name}"] = right.sum() / jnp.maximum(counts.sum(), 1)
-    own = fresh.kind.shape[0] // kinds * parts.samples
+    own = parts.fresh_rows * parts.samples
     rates.append(right[:own].reshape(-1, parts.samples).mean(1))
   solve_rate = jnp.stack(rates if parts.probe_by_samples else probed, 1)
   solve_rate = jnp.where(sound, solve_rate.reshape(-1), 0.0)

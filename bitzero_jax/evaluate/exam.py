@@ -12,7 +12,7 @@ from bitzero_jax.language.levels import Level, build
 from bitzero_jax.state import REASON, Candidates, Task
 from bitzero_jax.verify.judge import Bounds, Judge
 
-DISTINCT = 4  # different outputs among a task's pairs: no near-constants
+DISTINCT = 5  # different outputs among a task's pairs: no near-constants
 LONGER = 6  # tokens beyond the trained length, in the "long" bucket
 
 
@@ -50,26 +50,32 @@ def _buckets(level: Level) -> list[tuple[str, int, int]]:
 def draw_candidates(
   level: Level, sizes: Sizes, weights: str, tried: int, rows: int, seed: int
 ) -> Candidates:
-  """Programs of every length up to the long ones, from the grammar's prior."""
+  """Different programs of every length, from the grammar's prior.
+
+  Of `rows` programs drawn, each counts once; `tried` inputs for each.
+  """
   wide = level._replace(program=level.program + LONGER)
   tables = jax.tree.map(jnp.asarray, build(wide, weights))
   key = jax.random.fold_in(jax.random.key(seed), 0x0E7A)
   budget_key, program_key, input_key = jax.random.split(key, 3)
 
   @jax.jit
-  def write():
+  def write_programs():
     budget = jax.random.randint(budget_key, (rows, 1), 2, wide.program + 1)
     plan = layout.program_plan(tables, rows)._replace(budget=budget)
-    programs = prior.sample(
-      tables, plan, program_key, sizes.program, sizes.slots
-    )
-    plan = layout.argument_plan(tables, rows * tried)
-    inputs = prior.sample(tables, plan, input_key, sizes.value, sizes.slots)
-    return programs, inputs.reshape(rows, tried, -1)
+    return prior.sample(tables, plan, program_key, sizes.program, sizes.slots)
 
-  programs, inputs = map(np.array, write())
-  zeros = np.zeros(rows, np.int32)
-  return Candidates(program=programs, inputs=inputs, kind=zeros, source=zeros)
+  @jax.jit
+  def write_inputs():
+    plan = layout.argument_plan(tables, rows * tried)
+    return prior.sample(tables, plan, input_key, sizes.value, sizes.slots)
+
+  programs = np.unique(np.asarray(write_programs()), axis=0)
+  inputs = np.asarray(write_inputs()).reshape(rows, tried, -1)
+  zeros = np.zeros(len(programs), np.int32)
+  return Candidates(
+    program=programs, inputs=inputs[: len(programs)], kind=zeros, source=zeros
+  )
 
 
 def build_exam(
@@ -142,7 +148,7 @@ def build_exam(
     for i in mine[:room] if trained else mine:
       if taken == want:
         break
-      pair = _rarest(outcome.outputs[i], outputs, most)
+      pair = _uncommon(outcome.outputs[i], outputs, most)
       if pair is not None:
         chosen.append((int(i), pair, number))
         taken += 1
@@ -180,16 +186,16 @@ def _distinct_rows(outputs: np.ndarray) -> np.ndarray:
   return np.array([len(np.unique(rows, axis=0)) for rows in outputs])
 
 
-def _rarest(
+def _uncommon(
   outputs: np.ndarray, counts: dict[tuple[int, ...], int], most: int
 ) -> int | None:
-  """The pair whose output is least common so far, unless all are too common."""
-  texts = [render.strip(row) for row in outputs]
-  pair = min(range(len(texts)), key=lambda j: counts.get(texts[j], 0))
-  if counts.get(texts[pair], 0) >= most:
-    return None
-  counts[texts[pair]] = counts.get(texts[pair], 0) + 1
-  return pair
+  """The first pair whose output fewer than `most` tasks have, or None."""
+  for pair, row in enumerate(outputs):
+    text = render.strip(row)
+    if counts.get(text, 0) < most:
+      counts[text] = counts.get(text, 0) + 1
+      return pair
+  return None
 
 
 def trained_lengths(exam: Exam) -> np.ndarray:

@@ -1,7 +1,12 @@
-"""How a task becomes a row: [prompt, right-aligned | answer, left-aligned].
+"""How a task becomes a row: fixed slots, padding inside, the answer last.
 
-Every row of a kind has the same columns for its answer, so losses slice
-statically and a cached decoder writes one column for the whole batch.
+Every value has a slot of fixed width and fills it from the left. The model
+masks padding and counts positions by column, so that the distance from an
+answer's third item to the input's third item is the same in every row: a small
+model can learn to look there. A program stands first and fills its slot from
+the right, so that a longer slot, for longer programs, changes no distance. The
+answer has the same columns in every row of a kind, so losses slice statically
+and a cached decoder writes one column for the whole batch.
 """
 
 from typing import NamedTuple
@@ -51,7 +56,7 @@ class Sizes(NamedTuple):
 
 
 def align_right(tokens: jax.Array) -> jax.Array:
-  """Moves the padding of each row [B, P] to its left, order kept."""
+  """Moves the padding of each row [B, L] to its left, order kept."""
   order = jnp.argsort(tokens != g.PAD, axis=-1, stable=True)
   return jnp.take_along_axis(tokens, order, axis=-1)
 
@@ -62,31 +67,37 @@ def _column(rows: int, token: int | jax.Array) -> jax.Array:
 
 def deduction(program: jax.Array, given: jax.Array) -> jax.Array:
   """Prompt: program [B, Lp] and input [B, Lv]; the output is asked."""
-  return _prompt(g.DEDUCE, program, given)
+  return _prompt(align_right(program), g.DEDUCE, given)
 
 
 def abduction(program: jax.Array, result: jax.Array) -> jax.Array:
   """Prompt: program [B, Lp] and output [B, Lv]; an input is asked."""
-  return _prompt(g.ABDUCE, program, result)
+  return _prompt(align_right(program), g.ABDUCE, result)
 
 
 def induction(inputs: jax.Array, outputs: jax.Array) -> jax.Array:
   """Prompt: shown pairs [B, S, Lv] twice; a program is asked."""
   rows = inputs.shape[0]
   pairs = jnp.stack([inputs, outputs], axis=2).reshape(rows, -1)
-  return _prompt(g.INDUCE, pairs)
+  return _prompt(pairs, g.INDUCE)
 
 
 def proposal(kind: jax.Array, references: jax.Array) -> jax.Array:
-  """Prompt: task type [B] and references [B, K * Lp]; a task is asked."""
-  marker = g.PROPOSE_DEDUCE + kind
-  return _prompt(marker, references)
+  """Prompt: references [B, K, Lp] and task type [B]; a task is asked."""
+  rows = references.shape[0]
+  slots = references.shape[1] * references.shape[2]
+  flat = align_right(references).reshape(rows, slots)
+  return _prompt(flat, g.PROPOSE_DEDUCE + kind)
 
 
-def _prompt(marker: int | jax.Array, *parts: jax.Array) -> jax.Array:
-  rows = parts[0].shape[0]
-  columns = [_column(rows, marker), *parts, _column(rows, g.ANSWER)]
-  return align_right(jnp.concatenate(columns, axis=1))
+def _prompt(first: jax.Array, *parts: int | jax.Array) -> jax.Array:
+  """Parts side by side, then ANSWER; a marker is one column wide."""
+  rows = first.shape[0]
+  columns = [
+    part if jnp.ndim(part) == 2 else _column(rows, part)
+    for part in (first, *parts, g.ANSWER)
+  ]
+  return jnp.concatenate(columns, axis=1)
 
 
 def _plan(rows: int, *segments: tuple[str, jax.Array]) -> Plan:

@@ -1,28 +1,31 @@
 """Rows for one gradient update: verified tasks, posed with their gold answer."""
 
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
+from bitzero_jax.language.grammar import PAD
 from bitzero_jax.language.rows import rows_of
 from bitzero_jax.state import INDUCTION, KINDS, Pool, Task, choose, take
 
 
 @struct.dataclass
 class GoldRows:
-  """Supervised rows of one task type.
+  """Supervised rows of one task type. Q = last columns that are scored.
 
   Attributes:
     prompt: int32 [B, P].
     answer: int32 [B, A], the executor's answer.
-    counts: bool [B], False where there was no task to draw.
+    weight: float32 [B, Q], of each of the row's last Q tokens in the loss; 0
+      on padding, and where there was no task to draw.
   """
 
   prompt: jax.Array
   answer: jax.Array
-  counts: jax.Array
+  weight: jax.Array
 
 
 @struct.dataclass
@@ -54,11 +57,14 @@ class Draw(NamedTuple):
     fresh_share: share drawn from this round's sound tasks, the rest from the
       pool; all from the pool when the round brought none, and the reverse.
     shown: pairs that an induction prompt shows.
+    shown_weight: weight in the loss of the outputs inside an induction prompt,
+      from the second on: to foresee them is to have grasped the program.
   """
 
   rows: tuple[int, int, int]
   fresh_share: float
   shown: int
+  shown_weight: float
 
 
 def draw(
@@ -95,9 +101,25 @@ def draw(
     if kind == INDUCTION:
       posed = _rotate(posed, pair[mine])
     prompt, answer = rows_of(kind, posed, pair[mine], spec.shown)
-    result[name] = GoldRows(prompt, answer, counts[mine])
+    weight = (answer != PAD).astype(jnp.float32)
+    if kind == INDUCTION and spec.shown_weight:
+      inside = _shown_outputs(posed, spec) * spec.shown_weight
+      weight = jnp.concatenate([inside, weight], axis=1)
+    result[name] = GoldRows(prompt, answer, weight * counts[mine][:, None])
     begin += rows
   return result
+
+
+def _shown_outputs(tasks: Task, spec: Draw) -> jax.Array:
+  """Which columns of an induction prompt hold outputs from the second on.
+
+  Returns:
+    bool [B, Q'], over the prompt without its first pair, markers included.
+  """
+  live = tasks.outputs[:, 1 : spec.shown] != PAD
+  both = jnp.stack([jnp.zeros_like(live), live], axis=2)
+  flat = both.reshape(both.shape[0], math.prod(both.shape[1:]))
+  return jnp.pad(flat, ((0, 0), (0, 2)))  # the marker and ANSWER
 
 
 def _below(uniform: jax.Array, bound: jax.Array) -> jax.Array:

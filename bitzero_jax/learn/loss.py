@@ -12,7 +12,6 @@ from bitzero_jax.models.policy import chosen, entropy, log_policy
 from bitzero_jax.state import KINDS
 
 PROPOSE = "propose"
-Logits = dict[str, jax.Array]
 
 
 class LossWeights(NamedTuple):
@@ -37,38 +36,54 @@ class LossWeights(NamedTuple):
   propose_temperature: float
 
 
-def forward(
-  network: Network, weights: Any, rows: dict[str, tuple[jax.Array, jax.Array]]
-) -> Logits:
-  """Logits of the answer columns, float32 [B, A, V] for each named batch.
+class Batch(NamedTuple):
+  """Rows for the forward pass: tokens int32 [B, T], the last Q scored."""
 
-  Batches of one shape share a forward pass.
+  tokens: jax.Array
+  scored: int
+
+
+def forward(
+  network: Network, weights: Any, batches: dict[str, Batch]
+) -> dict[str, jax.Array]:
+  """Logits before each scored token: float32 [B, Q, V] for each batch.
+
+  Batches of one length share a forward pass.
   """
-  shapes: dict[tuple[int, int], list[str]] = {}
-  for name, (prompt, answer) in rows.items():
-    shapes.setdefault((prompt.shape[1], answer.shape[1]), []).append(name)
+  lengths: dict[int, list[str]] = {}
+  for name, batch in batches.items():
+    lengths.setdefault(batch.tokens.shape[1], []).append(name)
   result = {}
-  for (_, length), names in shapes.items():
-    tokens = jnp.concatenate([jnp.concatenate(rows[n], axis=1) for n in names])
-    logits = network.logits(weights, tokens, length + 1)[:, :-1]
-    sizes = [rows[n][0].shape[0] for n in names]
-    ends = [sum(sizes[: i + 1]) for i in range(len(sizes) - 1)]
-    result.update(zip(names, jnp.split(logits, ends), strict=True))
+  for names in lengths.values():
+    group = [batches[name] for name in names]
+    most = max(batch.scored for batch in group)
+    tokens = jnp.concatenate([batch.tokens for batch in group])
+    logits = network.logits(weights, tokens, most + 1)[:, :-1]
+    begin = 0
+    for name, batch in zip(names, group, strict=True):
+      end = begin + batch.tokens.shape[0]
+      result[name] = logits[begin:end, most - batch.scored :]
+      begin = end
   return result
 
 
 def hindsight_loss(
-  logits: jax.Array, rows: GoldRows
+  logits: jax.Array, tokens: jax.Array, weight: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-  """Summed cross-entropy in nats, and the number of answer tokens.
+  """Weighted sum of cross-entropies in nats, and the sum of weights.
 
   Over the whole vocabulary: the mask would need a scan, and what it forbids
   is quickly learned.
+
+  Args:
+    logits: float32 [B, Q, V].
+    tokens: int32 [B, T], of which the last Q are scored.
+    weight: float32 [B, Q].
   """
   log_prob = jax.nn.log_softmax(logits, axis=-1)
-  gold = jnp.take_along_axis(log_prob, rows.answer[..., None], axis=-1)[..., 0]
-  live = (rows.answer != PAD) & rows.counts[:, None]
-  return -jnp.sum(gold * live), jnp.sum(live)
+  target = tokens[:, -weight.shape[1] :, None]
+  gold = jnp.take_along_axis(log_prob, target, axis=-1)[..., 0]
+  return -jnp.sum(gold * weight), jnp.sum(weight)
 
 
 def policy_loss(
@@ -105,17 +120,24 @@ def loss(
     policy: sampled rows by task type, and "propose".
     gold: hindsight rows by task type.
   """
-  batches = {f"gold/{n}": (r.prompt, r.answer) for n, r in gold.items()}
-  batches |= {f"policy/{n}": (r.prompt, r.answer) for n, r in policy.items()}
+  batches = {}
+  for role, some in (("gold", gold), ("policy", policy)):
+    for name, rows in some.items():
+      tokens = jnp.concatenate([rows.prompt, rows.answer], axis=1)
+      scored = rows.weight if role == "gold" else rows.answer
+      batches[f"{role}/{name}"] = Batch(tokens, scored.shape[1])
   logits = forward(network, network.weights(params), batches)
   parts: dict[str, jax.Array] = {}
   total = jnp.float32(0)
-  nats, tokens = jnp.float32(0), jnp.float32(0)
+  nats, count = jnp.float32(0), jnp.float32(0)
   for name, rows in gold.items():
-    summed, count = hindsight_loss(logits[f"gold/{name}"], rows)
-    parts[f"loss/hindsight/{name}"] = summed / jnp.maximum(count, 1)
-    nats, tokens = nats + summed, tokens + count
-  total += weights.hindsight * nats / jnp.maximum(tokens, 1)
+    key = f"gold/{name}"
+    summed, share = hindsight_loss(
+      logits[key], batches[key].tokens, rows.weight
+    )
+    parts[f"loss/hindsight/{name}"] = summed / jnp.maximum(share, 1)
+    nats, count = nats + summed, count + share
+  total += weights.hindsight * nats / jnp.maximum(count, 1)
 
   spread: dict[str, list[jax.Array]] = {"propose": [], "solve": []}
   for name, rows in policy.items():

@@ -1,8 +1,8 @@
 """Keys and values of the columns already read, for decoding.
 
-All rows of a batch share one write column, because prompts are right-aligned:
-a row is [PAD ... PAD, prompt | answer]. So a write is one slice, never a
-scatter.
+All rows of a batch share one write column, because prompts end in the same
+column: a row is [prompt with PAD inside | answer]. So a write is one slice,
+never a scatter.
 
 Shapes: L = layers, B = rows, S = slots (columns a row can hold), T = columns
 written at once, KV = key/value heads, H = head width.
@@ -22,7 +22,6 @@ class Cache:
   keys: jax.Array  # [L, B, S, KV, H], compute dtype, already rotated
   values: jax.Array  # [L, B, S, KV, H], compute dtype
   valid: jax.Array  # [B, S] bool, False for PAD and for columns not yet written
-  length: jax.Array  # [B] int32, valid tokens so far: the next token's position
   column: jax.Array  # [] int32, where the next token is written
 
 
@@ -40,7 +39,6 @@ def empty(
     keys=jnp.zeros(shape, dtype),
     values=jnp.zeros(shape, dtype),
     valid=jnp.zeros((batch, slots), jnp.bool_),
-    length=jnp.zeros((batch,), jnp.int32),
     column=jnp.zeros((), jnp.int32),
   )
 
@@ -53,13 +51,12 @@ def claim(cache: Cache, valid: jax.Array) -> Cache:
     valid: [B, T] bool, which of the new tokens are not PAD.
 
   Returns:
-    The cache with `valid` and `length` brought up to date and `column`
+    The cache with `valid` brought up to date and `column`
     unchanged: the layers still need it. `advance` moves it.
   """
   return dataclasses.replace(
     cache,
     valid=jax.lax.dynamic_update_slice(cache.valid, valid, (0, cache.column)),
-    length=cache.length + jnp.sum(valid, axis=1, dtype=jnp.int32),
   )
 
 

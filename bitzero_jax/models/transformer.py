@@ -165,13 +165,12 @@ class Transformer(nn.Module):
   ) -> jax.Array:
     """All of the model but the head.
 
-    A column reads the valid columns up to itself. PAD may stand on both sides
-    of a row; what comes out at a PAD column is finite and means nothing.
+    A column reads the valid columns up to itself. PAD may stand anywhere in a
+    row; what comes out at a PAD column is finite and means nothing.
 
     Args:
       tokens: [B, T] int32.
-      positions: [B, T] int32, default: valid tokens before each, so that left
-        padding changes nothing.
+      positions: [B, T] int32, default: the column, padding counted.
       valid: [B, T] bool, columns that may be read, default: tokens != PAD.
       last: Q, only the last Q columns are wanted, default all T. The last
         block then skips the others.
@@ -188,7 +187,8 @@ class Transformer(nn.Module):
       raise ValueError(f"last={last} must be in 1 ... {columns}, the columns")
     valid = tokens != PAD if valid is None else valid
     if positions is None:
-      positions = jnp.maximum(jnp.cumsum(valid, 1, dtype=jnp.int32) - 1, 0)
+      column = jnp.arange(columns, dtype=jnp.int32)
+      positions = jnp.broadcast_to(column, tokens.shape)
     causal = jnp.tri(columns, dtype=jnp.bool_)
     visible = causal & valid[:, None]
     return self._blocks(tokens, positions, visible, last, None)[0]
@@ -200,10 +200,10 @@ class Transformer(nn.Module):
   def prefill(
     self, tokens: jax.Array, slots: int
   ) -> tuple[jax.Array, cache_lib.Cache]:
-    """Reads right-aligned prompts into a new cache.
+    """Reads prompts that all end in the last column into a new cache.
 
     Args:
-      tokens: [B, P] int32, PAD on the left of shorter prompts.
+      tokens: [B, P] int32, PAD anywhere but in the last column.
       slots: S, columns of the cache, at least P. Decoding gives the same bits
         as a full forward over exactly S columns.
 
@@ -245,12 +245,11 @@ class Transformer(nn.Module):
   def _extend(self, tokens, cache):
     columns, slots = tokens.shape[1], cache.valid.shape[1]
     valid = tokens != PAD
-    seen = cache.length[:, None] + jnp.cumsum(valid, 1, dtype=jnp.int32)
     cache = cache_lib.claim(cache, valid)
     column = cache.column + jnp.arange(columns, dtype=jnp.int32)
     causal = jnp.arange(slots, dtype=jnp.int32) <= column[:, None]
     visible = causal & cache.valid[:, None]
-    positions = jnp.maximum(seen - 1, 0)
+    positions = jnp.broadcast_to(column, tokens.shape)
     x, cache = self._blocks(tokens, positions, visible, 1, cache)
     return self.head(x)[:, 0], cache_lib.advance(cache, columns)
 

@@ -19,11 +19,11 @@ def build(**changes):
 
 
 def draw(rows, prompt=PROMPT, answer=ANSWER):
-  """Rows [PAD ... PAD, prompt | answer] with prompts of different lengths."""
+  """Rows [prompt | answer], PAD anywhere but in the prompt's last column."""
   rng = np.random.default_rng(0)
   tokens = rng.integers(1, VOCAB, (rows, prompt + answer))
-  for row, length in enumerate(rng.integers(1, prompt + 1, rows)):
-    tokens[row, : prompt - length] = PAD
+  hole = rng.random((rows, prompt - 1)) < rng.random((rows, 1))
+  tokens[:, : prompt - 1][hole] = PAD
   return jnp.asarray(tokens, jnp.int32)
 
 
@@ -90,18 +90,29 @@ def test_a_pad_leaves_other_rows_and_its_own_past_alone():
   model, variables = build()
   tokens = np.array(draw(4, answer=4))
   tokens[1, PROMPT + 1] = PAD
-  sampled, _ = both(model, variables, jnp.asarray(tokens))
+  sampled, learned = both(model, variables, jnp.asarray(tokens))
   plain, _ = both(model, variables, draw(4, answer=4))
   others = np.array([0, 2, 3])
   np.testing.assert_array_equal(sampled[others], plain[others])
+  np.testing.assert_array_equal(sampled[1, :2], plain[1, :2])
   assert np.isfinite(sampled).all()
-  # Row 1 goes on as though the PAD had never been fed.
-  short = np.delete(tokens[1:2], PROMPT + 1, axis=1)
-  expected, _ = both(model, variables, jnp.asarray(short))
-  np.testing.assert_allclose(sampled[1, 3:], expected[0, 2:], atol=1e-5)
+  # Row 1 goes on one column further, and reads nothing there.
+  np.testing.assert_allclose(sampled[1, 3:], learned[1, 3:], atol=1e-5)
+  tokens[1, PROMPT + 1] = 7
+  another, _ = both(model, variables, jnp.asarray(tokens))
+  assert np.abs(another[1, 3:] - sampled[1, 3:]).max() > 1e-3
 
 
-def test_the_cache_counts_columns_and_tokens():
+def test_padding_in_front_of_a_prompt_is_no_shift():
+  model, variables = build()
+  tokens = draw(3)
+  front = jnp.pad(tokens, ((0, 0), (3, 0)), constant_values=PAD)
+  near, _ = both(model, variables, tokens)
+  far, _ = both(model, variables, front, PROMPT + 3)
+  np.testing.assert_allclose(far, near, rtol=0, atol=1e-5)
+
+
+def test_the_cache_counts_columns_and_marks_padding():
   model, variables = build()
   tokens = draw(3)
   logits, cache = model.apply(
@@ -110,14 +121,14 @@ def test_the_cache_counts_columns_and_tokens():
   assert logits.shape == (3, VOCAB)
   assert cache.keys.shape == (2, 3, SLOTS, 2, 8)
   valid = np.array(tokens != PAD)
+  assert not valid[:, :PROMPT].all()
   valid[:, PROMPT:] = False
   np.testing.assert_array_equal(cache.valid, valid)
-  np.testing.assert_array_equal(cache.length, valid.sum(1))
   assert int(cache.column) == PROMPT
   token = jnp.array([3, PAD, 5], jnp.int32)
   _, cache = model.apply(variables, token, cache, method="decode")
   np.testing.assert_array_equal(cache.valid[:, PROMPT], [True, False, True])
-  np.testing.assert_array_equal(cache.length - valid.sum(1), [1, 0, 1])
+  np.testing.assert_array_equal(cache.valid[:, :PROMPT], valid[:, :PROMPT])
   assert int(cache.column) == PROMPT + 1
 
 

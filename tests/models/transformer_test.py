@@ -45,6 +45,21 @@ def test_padding_on_both_sides_changes_nothing():
   assert np.isfinite(got).all()
 
 
+def test_padding_inside_is_not_read_but_counts_as_a_position():
+  model, params = build()
+  tokens = draw(3, 6)
+  kept = np.array([0, 1, 4, 5, 7, 8])
+  spread = np.zeros((3, 9), np.int32)
+  spread[:, kept] = tokens
+  positions = jnp.broadcast_to(jnp.asarray(kept, jnp.int32), tokens.shape)
+  got = run(model, params, spread)
+  expected = run(model, params, tokens, positions=positions)
+  np.testing.assert_allclose(got[:, kept], expected, rtol=0, atol=1e-5)
+  close = run(model, params, tokens)
+  assert np.abs(got[:, kept] - close).max() > 1e-3
+  np.testing.assert_allclose(got[:, :2], close[:, :2], rtol=0, atol=1e-5)
+
+
 def test_a_row_of_padding_is_finite_and_so_is_its_gradient():
   model, params = build()
   tokens = jnp.zeros((2, 4), jnp.int32)

@@ -1,0 +1,203 @@
+"""`bitzero VERB ...`: reads the command line, then hands over.
+
+Bad input of any kind is one line on standard error and exit status 2, before
+anything is written. A run that had to stop exits with 1.
+"""
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+
+class _Parser(argparse.ArgumentParser):
+  """Says what is wrong in one line."""
+
+  def error(self, message: str) -> NoReturn:
+    _fail(message)
+
+
+def _fail(message: str) -> NoReturn:
+  sys.stderr.write(f"bitzero: {' '.join(message.split())}\n")
+  raise SystemExit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+  parser = _Parser(
+    prog="bitzero",
+    description="Trains small reasoners from nothing on 1.58-bit weights.",
+    allow_abbrev=False,
+  )
+  verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+  def verb(name: str, text: str) -> argparse.ArgumentParser:
+    return verbs.add_parser(
+      name, help=text, description=text, allow_abbrev=False
+    )
+
+  train = verb("train", "run self-play, or resume what lies in --workdir")
+  train.add_argument(
+    "--config", required=True, help="an experiment file; --config.KEY=VALUE too"
+  )
+  train.add_argument("--workdir", required=True, help="folder of the run")
+
+  evaluate = verb("evaluate", "examine a trained model")
+  evaluate.add_argument("--workdir", required=True, help="folder of the run")
+  evaluate.add_argument(
+    "--suite",
+    default="heldout",
+    choices=("heldout", "human", "list_functions", "cruxeval"),
+  )
+  evaluate.add_argument("--data", help="file of list_functions or cruxeval")
+  evaluate.add_argument(
+    "--samples", type=int, default=16, help="programs sampled a list function"
+  )
+  evaluate.add_argument(
+    "--checkpoint", default="last", choices=("last", "best")
+  )
+  evaluate.add_argument(
+    "--json", action="store_true", help="one JSON object on the last line"
+  )
+
+  report = verb("report", "write report.html from what a run left")
+  report.add_argument("--workdir", required=True, help="folder of the run")
+
+  solve = verb("solve", "find programs for examples, verified by the executor")
+  solve.add_argument(
+    "examples", help="as in '[3,1,2]->[1,2,3]; [5,4]->[4,5]'"
+  )
+  solve.add_argument("--workdir", required=True, help="folder of the run")
+  solve.add_argument(
+    "--samples", type=int, default=256, help="programs sampled"
+  )
+  solve.add_argument(
+    "--checkpoint", default="last", choices=("last", "best")
+  )
+
+  verify = verb("verify", "run programs in JSON lines, write verdicts")
+  verify.add_argument("file", help="JSON lines, or - for standard input")
+  return parser
+
+
+def _read_config(path: str, overrides: Sequence[str]) -> Any:
+  """A validated config from an experiment file and --config.key=value flags."""
+  from absl import flags
+  from ml_collections import config_flags
+
+  from bitzero_jax import config as config_lib
+
+  if not Path(path).is_file():
+    _fail(f"--config={path}: no such file")
+  values = flags.FlagValues()
+  config_flags.DEFINE_config_file("config", flag_values=values)
+  try:
+    values(["bitzero", f"--config={path}", *overrides])
+    config = values.config
+    config_lib.validate(config)
+  except Exception as error:  # an experiment file may raise anything
+    _fail(f"--config={path}: {error}")
+  return config
+
+
+@contextlib.contextmanager
+def _bad_input() -> Iterator[None]:
+  """Turns what a room says of its input into one line and exit status 2."""
+  try:
+    yield
+  except (ValueError, FileNotFoundError) as error:
+    _fail(str(error))
+  except OSError as error:
+    _fail(f"{error.strerror}: {error.filename}")
+
+
+def _train(options: argparse.Namespace, overrides: Sequence[str]) -> int:
+  config = _read_config(options.config, overrides)
+  from bitzero_jax import loop
+
+  try:
+    with _bad_input():
+      loop.train(config, Path(options.workdir))
+  except loop.RunError as error:
+    sys.stderr.write(f"bitzero: {error}\n")
+    return 1
+  return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+  with _bad_input():
+    from bitzero_jax import trained
+
+    with trained.opened(Path(options.workdir), options.checkpoint) as model:
+      result = trained.evaluate(
+        model, options.suite, options.data, options.samples
+      )
+  if options.json:
+    print(json.dumps(result))
+    return 0
+  if options.suite == "list_functions":
+    from bitzero_jax.evaluate import list_functions
+
+    print(list_functions.lines(result))
+    return 0
+  for name, value in result.items():
+    shown = f"{value:.3f}" if isinstance(value, float) else value
+    print(f"{name:32} {shown}")
+  return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+  with _bad_input():
+    from bitzero_jax import config as config_lib
+    from bitzero_jax.evaluate import report
+
+    defaults = config_lib.default().to_dict()
+    print(report.write_report(Path(options.workdir), defaults=defaults))
+  return 0
+
+
+def _solve(options: argparse.Namespace) -> int:
+  with _bad_input():
+    from bitzero_jax import trained
+    from bitzero_jax.evaluate import puzzle
+
+    examples = puzzle.read_examples(options.examples)
+    with trained.opened(Path(options.workdir), options.checkpoint) as model:
+      answers = trained.solve(model, examples, options.samples)
+  for line in puzzle.table(answers, len(examples)):
+    print(line)
+  return 0 if any(a.right == len(examples) for a in answers) else 3
+
+
+def _verify(options: argparse.Namespace) -> int:
+  with _bad_input():
+    from bitzero_jax.verify import lines
+
+    jobs = lines.read(options.file)
+    lines.write(jobs, sys.stdout)
+  return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+  """Entry point of the `bitzero` command; returns the exit status."""
+  parser = _parser()
+  options, rest = parser.parse_known_args(arguments)
+  overrides = rest if options.verb == "train" else []
+  for text in rest:
+    if text not in overrides or not text.startswith("--config."):
+      parser.error(f"unknown argument {text!r}; see bitzero {options.verb} -h")
+  if options.verb == "train":
+    return _train(options, overrides)
+  verbs = {
+    "evaluate": _evaluate,
+    "report": _report,
+    "solve": _solve,
+    "verify": _verify,
+  }
+  return verbs[options.verb](options)
+
+
+if __name__ == "__main__":
+  raise SystemExit(main())

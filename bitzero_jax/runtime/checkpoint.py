@@ -1,0 +1,96 @@
+"""Checkpoints of the whole loop state: asynchronous, the last and the best."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers as managers
+
+FOLDER = "checkpoints"
+
+
+class Checkpoints:
+  """Saves and restores one pytree by round.
+
+  A save that a kill interrupts is never seen by a later restore: orbax writes
+  to a temporary folder and renames it when all is on disk.
+  """
+
+  def __init__(self, workdir: Path, *, create: bool = True):
+    """Opens `workdir`/checkpoints; `create=False` only reads.
+
+    Raises:
+      FileNotFoundError: `create` is False and there is no such folder.
+    """
+    folder = Path(workdir).absolute() / FOLDER
+    if not create and not folder.is_dir():
+      raise FileNotFoundError(f"{folder} does not exist: nothing was trained")
+    keep = managers.AnyPreservationPolicy(
+      [
+        managers.LatestN(2),
+        managers.BestN(
+          get_metric_fn=lambda metrics: metrics["score"],
+          n=1,
+          keep_checkpoints_without_metrics=False,
+        ),
+      ]
+    )
+    self._manager = ocp.CheckpointManager(
+      folder,
+      options=ocp.CheckpointManagerOptions(
+        create=create, preservation_policy=keep, read_only=not create
+      ),
+    )
+
+  def save(self, step: int, state: Any, score: float | None) -> None:
+    """Starts a save; `score` (higher is better) decides which one is best."""
+    if step in self._manager.all_steps():
+      return
+    self._manager.save(
+      step,
+      args=ocp.args.StandardSave(state),
+      metrics=None if score is None else {"score": score},
+    )
+
+  def last(self) -> int | None:
+    """Round of the newest complete checkpoint, or None."""
+    return self._manager.latest_step()
+
+  def best(self) -> int | None:
+    """Round of the checkpoint with the highest score, or None."""
+    return self._manager.best_step()
+
+  def restore(self, step: int, like: Any) -> Any:
+    """Reads a checkpoint.
+
+    Args:
+      step: round to read.
+      like: a state of the same structure; its shapes, dtypes and shardings
+        are what the result has.
+
+    Raises:
+      ValueError: the checkpoint has another structure.
+    """
+    shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+    return self._manager.restore(step, args=ocp.args.StandardRestore(shapes))
+
+  def wait(self) -> None:
+    """Blocks until every started save is on disk."""
+    self._manager.wait_until_finished()
+
+  def close(self) -> None:
+    """Waits, then frees the writer."""
+    self._manager.close()
+
+
+@contextlib.contextmanager
+def opened(workdir: Path, *, create: bool = True) -> Iterator[Checkpoints]:
+  """`Checkpoints`, closed at the end."""
+  checkpoints = Checkpoints(workdir, create=create)
+  try:
+    yield checkpoints
+  finally:
+    checkpoints.close()

@@ -1,0 +1,120 @@
+"""The run's folder: what it must hold to be resumed, and by whom it was made."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+
+CONFIG_FILE = "config.json"
+ENVIRONMENT_FILE = "environment.json"
+PARAMETERS_FILE = "parameters.json"
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def is_run(workdir: Path) -> bool:
+  """Whether a run was started in this folder."""
+  return (workdir / CONFIG_FILE).is_file()
+
+
+def check(workdir: Path, config: dict[str, Any]) -> bool:
+  """Whether the folder holds this very run, to be resumed. Writes nothing.
+
+  Raises:
+    ValueError: it is a file, a folder with other things in it, or holds a run
+      with another config; the message names the first difference.
+  """
+  if workdir.exists() and not workdir.is_dir():
+    raise ValueError(f"--workdir={workdir} is not a folder")
+  if not is_run(workdir):
+    if workdir.is_dir() and any(workdir.iterdir()):
+      raise ValueError(
+        f"--workdir={workdir} is not empty and holds no BitZero run"
+      )
+    return False
+  saved = read_config(workdir)
+  wanted = json.loads(json.dumps(config))
+  for path, (old, new) in _differences(saved, wanted):
+    raise ValueError(
+      f"--workdir={workdir} holds a run with {path}={old!r}, not {new!r}: "
+      "choose another --workdir, or the same config to resume"
+    )
+  return True
+
+
+def read_config(workdir: Path) -> dict[str, Any]:
+  """The frozen config of a run.
+
+  Raises:
+    ValueError: the folder holds no run, or its config is not JSON.
+  """
+  if not is_run(workdir):
+    raise ValueError(f"--workdir={workdir} holds no BitZero run")
+  try:
+    return json.loads((workdir / CONFIG_FILE).read_text())
+  except json.JSONDecodeError as error:
+    raise ValueError(f"{workdir / CONFIG_FILE} is broken: {error}") from None
+
+
+def _differences(old: Any, new: Any, path: str = ""):
+  if isinstance(old, dict) and isinstance(new, dict):
+    for name in sorted(set(old) | set(new)):
+      inner = f"{path}.{name}" if path else name
+      yield from _differences(old.get(name), new.get(name), inner)
+  elif old != new:
+    yield path, (old, new)
+
+
+def begin(workdir: Path, config: str) -> None:
+  """Creates the folder and freezes the config in it.
+
+  Raises:
+    OSError: the folder cannot be written.
+  """
+  workdir.mkdir(parents=True, exist_ok=True)
+  temporary = workdir / f"{CONFIG_FILE}.part"
+  temporary.write_text(config)
+  os.replace(temporary, workdir / CONFIG_FILE)
+
+
+def write_json(path: Path, value: Any) -> None:
+  """Writes indented JSON."""
+  path.write_text(json.dumps(value, indent=2) + "\n")
+
+
+def environment(executor_tier: str) -> dict[str, Any]:
+  """Versions, revision, device and sandbox of this process."""
+  device = jax.devices()[0]
+  return {
+    "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+    "revision": _revision(),
+    "python": platform.python_version(),
+    "platform": platform.platform(),
+    "cores": len(os.sched_getaffinity(0))
+    if hasattr(os, "sched_getaffinity")
+    else os.cpu_count(),
+    "device": f"{len(jax.devices())} x {device.device_kind}",
+    "executor": executor_tier,
+    **{name: importlib.metadata.version(name) for name in _PACKAGES},
+  }
+
+
+def _revision() -> str:
+  here = Path(__file__).resolve().parent
+  try:
+    done = subprocess.run(
+      ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+      cwd=here,
+      capture_output=True,
+      text=True,
+      timeout=5,
+      check=True,
+    )
+  except (OSError, subprocess.SubprocessError):
+    return "unknown"
+  return done.stdout.strip()

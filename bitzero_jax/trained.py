@@ -1,0 +1,144 @@
+"""A trained model, opened from its workdir, to be examined or asked."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from bitzero_jax import build
+from bitzero_jax import config as config_lib
+from bitzero_jax.evaluate import cruxeval, human, list_functions, puzzle
+from bitzero_jax.evaluate.constant import best_constant
+from bitzero_jax.evaluate.exam import Exam, trained_lengths
+from bitzero_jax.evaluate.examine import examiner, summarize
+from bitzero_jax.language import levels
+from bitzero_jax.runtime import checkpoint, workdir
+from bitzero_jax.verify.executor import Executor
+from bitzero_jax.verify.judge import Judge
+
+
+class Trained(NamedTuple):
+  """What a workdir's checkpoint holds, with the means to use it.
+
+  Attributes:
+    config: the run's frozen config.
+    params: latent parameters.
+    round: the checkpoint's round.
+    executor: running interpreters.
+  """
+
+  config: Any
+  params: Any
+  round: int
+  executor: Executor
+
+
+@contextlib.contextmanager
+def opened(folder: Path, which: str) -> Iterator[Trained]:
+  """Restores the "last" or the "best" checkpoint of a run.
+
+  Raises:
+    ValueError: the folder holds no run, or no checkpoint yet.
+  """
+  config = config_lib.from_dict(workdir.read_config(folder))
+  with checkpoint.opened(folder, create=False) as checkpoints:
+    number = checkpoints.last() if which == "last" else checkpoints.best()
+    if number is None:
+      raise ValueError(f"--workdir={folder} holds no checkpoint yet")
+    state = checkpoints.restore(number, build.build_state(config))
+  with build.build_executor(config) as executor:
+    yield Trained(config, state.params, number, executor)
+
+
+def evaluate(
+  model: Trained, suite: str, data: str | None, samples: int
+) -> dict[str, Any]:
+  """Scores a model on one suite.
+
+  Args:
+    model: from `opened`.
+    suite: "heldout", "human", "list_functions" or "cruxeval".
+    data: file of the last two.
+    samples: programs sampled for each list function.
+
+  Returns:
+    Numbers ready for JSON, with "suite", "round" and what the suite gives.
+
+  Raises:
+    ValueError: the suite needs a file, or the file is not what it should be.
+  """
+  if suite in ("list_functions", "cruxeval") and data is None:
+    raise ValueError(f"--suite={suite} needs --data=FILE")
+  if suite in ("heldout", "human") and data is not None:
+    raise ValueError(f"--suite={suite} takes no --data")
+  if samples < 1:
+    raise ValueError(f"--samples={samples} must be at least 1")
+  config = model.config
+  judge = Judge(model.executor, config.language.pairs)
+  network = build.build_network(config)
+  language = build.build_language(config)
+  level = levels.LEVELS[config.language.levels[-1]]
+  head: dict[str, Any] = {"suite": suite, "round": model.round}
+  if suite == "heldout":
+    return head | _sit(model, judge, build.build_exam(config, judge))
+  if suite == "human":
+    exam = human.human_exam(judge, level, language.sizes, language.last_bounds)
+    return head | _sit(model, judge, exam)
+  if suite == "list_functions":
+    return head | list_functions.score(
+      model.executor,
+      network,
+      model.params,
+      list_functions.load(data),
+      level,
+      language.sizes,
+      samples=samples,
+      key=jax.random.key(config.seed),
+    )
+  return head | cruxeval.score(
+    model.executor,
+    network,
+    model.params,
+    cruxeval.load(data),
+    level,
+    language.sizes,
+  )
+
+
+def _sit(model: Trained, judge: Judge, exam: Exam) -> dict[str, Any]:
+  network = build.build_network(model.config)
+  grades = examiner(network, exam, judge)(model.params)
+  scores = summarize(exam, grades)
+  constant = best_constant(model.executor, exam)
+  return {
+    "tasks": int(trained_lengths(exam).sum()),
+    **{name.removeprefix("eval/"): value for name, value in scores.items()},
+    "constant": constant.best,
+    "constant_answers": list(constant.answers),
+  }
+
+
+def solve(
+  model: Trained, examples: list[puzzle.Example], samples: int
+) -> list[puzzle.Answer]:
+  """Programs for a person's examples, best first.
+
+  Raises:
+    ValueError: an example does not fit the model's language.
+  """
+  if samples < 1:
+    raise ValueError(f"--samples={samples} must be at least 1")
+  config = model.config
+  level = levels.LEVELS[config.language.levels[-1]]
+  return puzzle.solve(
+    build.build_network(config),
+    model.params,
+    level,
+    build.build_language(config).sizes,
+    model.executor,
+    examples,
+    samples,
+    config.seed,
+  )

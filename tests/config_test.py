@@ -1,0 +1,147 @@
+"""A wrong configuration is refused before any work, in one line."""
+
+import json
+
+import pytest
+
+from bitzero_jax import config as config_lib
+from bitzero_jax.config import CHOICES, default, from_dict, to_json, validate
+from bitzero_jax.curriculum.pool import EVICTION
+from bitzero_jax.language.levels import LEVELS
+from bitzero_jax.learn.reward import LEARNABILITY
+from bitzero_jax.quant.table import QUANTIZERS
+from bitzero_jax.state import KINDS
+
+
+def changed(**changes):
+  config = default()
+  for path, value in changes.items():
+    *rooms, field = path.split("__")
+    place = config
+    for room in rooms:
+      place = place[room]
+    place[field] = value
+  return config
+
+
+def complaint(config):
+  with pytest.raises(ValueError) as caught:
+    validate(config)
+  message = str(caught.value)
+  assert "\n" not in message
+  return message
+
+
+def test_the_default_is_valid():
+  validate(default())
+
+
+@pytest.mark.parametrize("path", CHOICES)
+def test_each_choice_is_one_of_those_allowed(path):
+  message = complaint(changed(**{path.replace(".", "__"): "nonsense"}))
+  assert message.startswith(f"{path}='nonsense' ")
+  assert all(name in message for name in CHOICES[path])
+  for name in CHOICES[path]:
+    config = changed(**{path.replace(".", "__"): name})
+    config.solve.fresh_rows = config.propose.candidates // 3
+    validate(config)
+
+
+def test_names_here_are_the_names_in_the_tables():
+  assert set(CHOICES["quant.weights"]) == set(QUANTIZERS)
+  assert set(CHOICES["pool.eviction"]) == set(EVICTION)
+  assert set(CHOICES["learn.learnability"]) == set(LEARNABILITY)
+  assert config_lib.LEVELS == tuple(LEVELS)
+  assert config_lib.KINDS == KINDS
+
+
+@pytest.mark.parametrize(
+  ("changes", "words"),
+  [
+    ({"language__levels": ("tiny",)}, ["'tiny'", "small, full"]),
+    ({"language__levels": ("small", "full")}, ["language.widen_at=()"]),
+    (
+      {
+        "language__levels": ("small", "full", "full"),
+        "language__widen_at": (20, 10),
+      },
+      ["language.widen_at=(20, 10)", "not decrease"],
+    ),
+    (
+      {"language__shown": 5, "language__pairs": 5},
+      ["language.shown=5", "language.pairs=5"],
+    ),
+    ({"language__shown": 0}, ["language.shown=0"]),
+    ({"language__spare": -1}, ["language.spare=-1"]),
+    ({"propose__candidates": 97}, ["propose.candidates=97", "of 3"]),
+    ({"propose__model_share": 1.5}, ["propose.model_share=1.5", "[0.0, 1.0]"]),
+    ({"propose__temperature": 0.0}, ["propose.temperature=0.0", "above 0"]),
+    ({"solve__temperature": -1.0}, ["solve.temperature=-1.0", "above 0"]),
+    ({"learn__rows": (1, 2)}, ["learn.rows=(1, 2)", "three"]),
+    ({"learn__rows": (1, 2, -1)}, ["learn.rows=(1, 2, -1)"]),
+    ({"learn__updates": 7}, ["learn.updates=7", "multiple"]),
+    ({"learn__hindsight": -1.0}, ["learn.hindsight=-1.0"]),
+    ({"learn__shown_weight": -1.0}, ["learn.shown_weight=-1.0"]),
+    ({"solve__fresh_rows": 0}, ["solve.fresh_rows=0"]),
+    ({"solve__fresh_rows": 1000}, ["solve.fresh_rows=1000"]),
+    (
+      {"probe__method": "samples", "solve__fresh_rows": 1},
+      ["probe.method='samples'", "solve.fresh_rows=1"],
+    ),
+    ({"model__width": 100}, ["model.width=100", "8"]),
+    ({"model__kv_heads": 3}, ["model.kv_heads=3", "model.heads=4"]),
+    ({"quant__planes": 6}, ["quant.planes=6", "[1, 5]"]),
+    ({"devices": 5}, ["devices=5", "propose.candidates="]),
+    ({"rounds": 0}, ["rounds=0", "above 0"]),
+    ({"heldout__bar_share": 2.0}, ["heldout.bar_share=2.0", "[0.0, 1.0]"]),
+    ({"optimizer__learning_rate": float("nan")}, ["optimizer.learning_rate"]),
+  ],
+)
+def test_what_does_not_fit_is_named(changes, words):
+  message = complaint(changed(**changes))
+  assert all(word in message for word in words), message
+
+
+def test_rows_are_dealt_out_evenly_to_the_updates():
+  sizes = {
+    "propose__candidates": 96,
+    "solve__fresh_rows": 32,
+    "learn__updates": 16,
+  }
+  validate(changed(**sizes))
+  message = complaint(changed(**sizes, propose__model_share=0.25))
+  assert "propose.candidates * propose.model_share = 24" in message
+  message = complaint(changed(**sizes, solve__buffer_rows=1))
+  assert "= 33 must be a multiple of learn.updates=16" in message
+
+
+def test_a_configuration_survives_json():
+  config = changed(
+    seed=7, learn__rows=(1, 2, 3), optimizer__name="adamw", wiring="host"
+  )
+  text = to_json(config)
+  assert text.endswith("}\n")
+  back = from_dict(json.loads(text))
+  assert back.to_dict() == config.to_dict()
+  assert type(back.learn.rows) is tuple
+  assert to_json(back) == text
+
+
+def test_saved_keys_that_do_not_fit_are_refused():
+  saved = json.loads(to_json(default()))
+  for spoil, words in (
+    (lambda s: s.update(speed=1), ["speed", "top level"]),
+    (lambda s: s["learn"].update(rate=1), ["rate", "learn"]),
+    (lambda s: s["pool"].pop("capacity"), ["missing", "capacity", "pool"]),
+    (lambda s: s.pop("seed"), ["missing", "seed"]),
+    (lambda s: s["model"].update(activation="gelu"), ["model.activation"]),
+  ):
+    copy = json.loads(json.dumps(saved))
+    spoil(copy)
+    with pytest.raises(ValueError) as caught:
+      from_dict(copy)
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_updates_are_counted_over_the_whole_run():
+  assert config_lib.total_updates(changed(rounds=5, learn__updates=4)) == 20

@@ -1,0 +1,124 @@
+"""Candidates: how many of which kind, by whom, from what."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bitzero_jax import build, config as config_lib
+from bitzero_jax.curriculum import pool as pool_lib
+from bitzero_jax.language import grammar as g
+from bitzero_jax.language import levels, render
+from bitzero_jax.language.layout import Sizes
+from bitzero_jax.propose import Proposer, propose
+from bitzero_jax.state import MODEL, PRIOR
+
+SIZES = Sizes(program=8, value=7, shown=4, references=2)
+PROPOSER = Proposer(
+  sizes=SIZES,
+  candidates=48,
+  model_share=0.5,
+  inputs=5,
+  temperature=1.0,
+  uniform_budget=True,
+)
+
+
+@pytest.fixture(scope="module")
+def run():
+  config = config_lib.default()
+  config.model.width, config.model.layers, config.model.hidden = 32, 1, 32
+  net = build.build_network(config)
+  weights = net.weights(net.init(jax.random.key(0)))
+  tables = jax.tree.map(jnp.asarray, levels.build(levels.LEVELS["small"]))
+
+  def go(pool, seed=0, **changes):
+    proposer = PROPOSER._replace(**changes)
+    return jax.jit(
+      lambda pool, key: propose(proposer, net, weights, tables, pool, key)
+    )(pool, jax.random.key(seed))
+
+  return go
+
+
+def pool(*programs):
+  empty = pool_lib.empty(4, 6, 8, 7)
+  rows = [render.pad(render.parse(p), 8) for p in programs]
+  rows += [[0] * 8] * (4 - len(rows))
+  held = empty.tasks.replace(program=jnp.array(rows, jnp.int32))
+  return empty.replace(tasks=held, size=jnp.int32(len(programs)))
+
+
+def test_half_are_the_models_and_types_are_equal(run):
+  found, rollout = run(pool())
+  np.testing.assert_array_equal(found.kind, np.arange(48) % 3)
+  np.testing.assert_array_equal(
+    found.source, [MODEL] * 24 + [PRIOR] * 24
+  )
+  assert found.program.shape == (48, 8)
+  assert found.inputs.shape == (48, 5, 7)
+  assert rollout.answer.shape == (24, 15)
+  joined = [
+    render.strip(p) + render.strip(v)
+    for p, v in zip(
+      np.asarray(found.program), np.asarray(found.inputs[:, 0]), strict=True
+    )
+  ]
+  for row, tokens in zip(np.asarray(rollout.answer), joined[:24], strict=True):
+    assert render.strip(row) == tokens
+
+
+def test_every_candidate_is_a_program_with_lists(run):
+  found, _ = run(pool("sorted(x)"), seed=1)
+  texts = set()
+  for program, inputs in zip(
+    np.asarray(found.program), np.asarray(found.inputs), strict=True
+  ):
+    tokens = render.strip(program)
+    assert render.parse(render.source(tokens)) == tokens
+    row = [render.value_text(render.strip(v)) for v in inputs]
+    assert all(text[0] == "[" for text in row)
+    texts |= set(row)
+  assert len(texts) > 150
+
+
+@pytest.mark.parametrize(("share", "rows"), [(0.0, 0), (1.0, 48), (0.3, 15)])
+def test_the_share_decides_how_many_the_model_writes(run, share, rows):
+  found, rollout = run(pool("sorted(x)"), model_share=share)
+  assert PROPOSER._replace(model_share=share).model_rows == rows
+  assert int((found.source == MODEL).sum()) == rows
+  assert [leaf.shape[0] for leaf in jax.tree.leaves(rollout)] == [rows] * 4
+  assert rollout.bias.shape[1:] == (15, g.VOCABULARY)
+  assert (np.asarray(found.program)[:, 0] != g.PAD).all()
+
+
+def test_prompts_show_programs_of_the_pool_alone(run):
+  held = ("sorted(x)", "len(x[1:])", "[v + 1 for v in x]")
+  _, rollout = run(pool(*held))
+  seen = set()
+  for i, row in enumerate(np.asarray(rollout.prompt)):
+    assert row[-2:].tolist() == [g.PROPOSE_DEDUCE + i % 3, g.ANSWER]
+    seen |= {render.strip(part) for part in row[:-2].reshape(2, 8)}
+  assert seen == {render.parse(p) for p in held}
+  _, rollout = run(pool())
+  assert (np.asarray(rollout.prompt)[:, :-2] == g.PAD).all()
+
+
+def test_uniform_budgets_bound_lengths_and_longest_budgets_do_not(run):
+  lengths = {}
+  for uniform in (True, False):
+    found, _ = run(
+      pool(), candidates=600, model_share=0.0, uniform_budget=uniform
+    )
+    length = (np.asarray(found.program) != g.PAD).sum(1)
+    assert length.min() == 2 and length.max() == 8
+    lengths[uniform] = (length == 8).mean()
+  assert lengths[True] < lengths[False]
+
+
+def test_a_key_decides_everything(run):
+  one, same, other = (run(pool("sorted(x)"), seed=s)[0] for s in (3, 3, 4))
+  jax.tree.map(np.testing.assert_array_equal, one, same)
+  for half in (slice(24), slice(24, None)):
+    assert (np.asarray(one.program)[half] != other.program[half]).any()
+  assert (np.asarray(one.inputs)[:, 1:] != other.inputs[:, 1:]).any()

@@ -1,0 +1,161 @@
+"""Sampling under the grammar's mask, and the learner's view of the sample."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bitzero_jax import build, sample
+from bitzero_jax import config as config_lib
+from bitzero_jax.language import automaton, layout, levels, prior, render
+from bitzero_jax.language.grammar import PAD
+from bitzero_jax.models.policy import chosen, entropy, log_policy
+
+SIZES = layout.Sizes(program=8, value=7, shown=4, references=1)
+LENGTH = SIZES.proposal[1]
+ROWS = 72
+
+
+def network(**changes):
+  config = config_lib.default()
+  config.model.width, config.model.layers, config.model.hidden = 32, 2, 64
+  for name, value in changes.items():
+    config.quant[name] = value
+  config_lib.validate(config)
+  return build.build_network(config)
+
+
+@pytest.fixture(scope="module")
+def tables():
+  return jax.tree.map(jnp.asarray, levels.build(levels.LEVELS["small"]))
+
+
+@pytest.fixture(scope="module")
+def prompt(tables):
+  """References of mixed length, so that prompts have padding inside."""
+  plan = layout.program_plan(tables, ROWS)
+  budget = 2 + jnp.arange(ROWS) % 7
+  plan = plan._replace(budget=budget[:, None])
+  programs = prior.sample(tables, plan, jax.random.key(8), 8, SIZES.slots)
+  return layout.proposal(jnp.arange(ROWS) % 3, programs[:, None])
+
+
+def trained(net, scale=1.0):
+  """Parameters whose head is awake."""
+  params = net.init(jax.random.key(0))
+  norm = params["model"]["norm"]["scale"]
+  params["model"]["norm"]["scale"] = scale * jnp.ones_like(norm)
+  return params
+
+
+def written(net, weights, tables, prompt, **options):
+  plan = layout.proposal_plan(tables, ROWS)
+  options = {"temperature": 1.0, "prior_weight": 1.0, **options}
+
+  @jax.jit
+  def write(weights, key):
+    return sample.write(
+      net,
+      weights,
+      tables,
+      plan,
+      prompt,
+      key,
+      length=LENGTH,
+      slots=SIZES.slots,
+      **options,
+    )
+
+  return plan, write(weights, jax.random.key(5))
+
+
+def rescored(net, weights, tables, plan, rollout, heat, prior_weight):
+  tokens = jnp.concatenate([rollout.prompt, rollout.answer], axis=1)
+
+  @jax.jit
+  def score(weights):
+    logits = net.logits(weights, tokens, LENGTH + 1)[:, :-1]
+    bias = jax.vmap(
+      lambda p, row: automaton.bias_along(
+        tables, p, row, SIZES.slots, prior_weight
+      )
+    )(plan, rollout.answer)
+    return chosen(log_policy(logits, bias, heat), rollout.answer), bias
+
+  return score(weights)
+
+
+def test_an_untrained_model_samples_exactly_the_grammars_prior(tables, prompt):
+  net = network()
+  weights = net.weights(net.init(jax.random.key(0)))
+  plan, rollout = written(net, weights, tables, prompt)
+  drawn = prior.sample(tables, plan, jax.random.key(5), LENGTH, SIZES.slots)
+  np.testing.assert_array_equal(rollout.answer, drawn)
+  assert len(np.unique(drawn, axis=0)) > ROWS / 2
+
+
+@pytest.mark.parametrize("heat", [1.0, 0.5])
+def test_with_ternary_weights_the_learner_sees_the_very_same_number(
+  tables, prompt, heat
+):
+  net = network()
+  weights = net.weights(trained(net))
+  plan, rollout = written(net, weights, tables, prompt, temperature=heat)
+  log_prob, bias = rescored(net, weights, tables, plan, rollout, heat, 1.0)
+  np.testing.assert_array_equal(rollout.bias, bias)
+  np.testing.assert_array_equal(rollout.log_prob, log_prob)
+  assert (np.asarray(rollout.prompt)[:, :-1] == PAD).any()
+  live = np.asarray(rollout.answer) != PAD
+  assert (np.asarray(log_prob)[live] <= 0).all()
+  assert np.asarray(log_prob)[live].std() > 0.1
+
+
+def test_with_plain_weights_the_learner_sees_nearly_the_same(tables, prompt):
+  net = network(weights="identity", activations="none")
+  weights = net.weights(trained(net))
+  plan, rollout = written(net, weights, tables, prompt, prior_weight=0.0)
+  log_prob, _ = rescored(net, weights, tables, plan, rollout, 1.0, 0.0)
+  np.testing.assert_allclose(rollout.log_prob, log_prob, atol=1e-5)
+
+
+def test_every_row_is_a_program_and_a_list_whatever_the_model_says(
+  tables, prompt
+):
+  net = network()
+  weights = net.weights(trained(net, scale=30.0))
+  _, rollout = written(net, weights, tables, prompt, prior_weight=0.0)
+  program, value = layout.split_proposal(rollout.answer, SIZES)
+  for row, given in zip(np.asarray(program), np.asarray(value), strict=True):
+    tokens = render.strip(row)
+    assert render.parse(render.source(tokens)) == tokens
+    assert render.value_text(render.strip(given))[0] == "["
+
+
+def test_zero_temperature_takes_the_best_legal_token(tables, prompt):
+  net = network()
+  weights = net.weights(trained(net))
+  plan, rollout = written(net, weights, tables, prompt, temperature=0)
+  tokens = jnp.concatenate([prompt, rollout.answer], axis=1)
+  logits = jax.jit(lambda w: net.logits(w, tokens, LENGTH + 1))(weights)
+  policy = log_policy(logits[:, :-1], rollout.bias, 1.0)
+  np.testing.assert_array_equal(rollout.answer, jnp.argmax(policy, axis=-1))
+  np.testing.assert_array_equal(
+    rollout.log_prob, chosen(policy, rollout.answer)
+  )
+  finished = np.asarray(rollout.answer) == PAD
+  assert (np.asarray(rollout.log_prob)[finished] == 0).all()
+
+
+def test_the_policy_is_masked_and_normalised():
+  logits = jnp.array([[2.0, 0.0, -1.0, 5.0]])
+  bias = jnp.array([[0.0, -0.5, 0.0, levels.NEVER]])
+  heat = 0.5
+  expected = np.exp([4.0, -0.5, -2.0, -np.inf])
+  expected /= expected.sum()
+  policy = log_policy(logits, bias, heat)
+  np.testing.assert_allclose(np.exp(policy[0]), expected, rtol=1e-5)
+  terms = expected[:3] * np.log(expected[:3])
+  np.testing.assert_allclose(entropy(policy)[0], -terms.sum(), rtol=1e-5)
+  taken = chosen(policy[None], jnp.array([[2]]))
+  np.testing.assert_allclose(taken[0, 0], np.log(expected[2]), rtol=1e-5)
+  assert float(chosen(policy[None], jnp.array([[PAD]]))[0, 0]) == 0

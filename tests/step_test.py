@@ -1,0 +1,252 @@
+"""Whole rounds with the real executor, however they are wired."""
+
+import os
+import subprocess
+import sys
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bitzero_jax import build
+from bitzero_jax import config as config_lib
+from bitzero_jax.state import REASON
+from bitzero_jax.verify.executor import Executor
+from bitzero_jax.verify.judge import Judge
+
+ROUNDS = 2
+NOBODY = np.zeros((0, 2), np.uint32)
+
+
+def tiny(**changes):
+  config = config_lib.default()
+  config.rounds = 8
+  config.model.width, config.model.layers, config.model.hidden = 32, 1, 32
+  config.propose.candidates, config.solve.fresh_rows = 24, 8
+  config.language.pairs, config.language.spare = 6, 3
+  config.learn.updates = 2
+  config.learn.rows = (4, 4, 4)
+  config.optimizer.warmup = 1
+  config.pool.capacity = 64
+  for path, value in changes.items():
+    room, _, field = path.rpartition("__")
+    (config[room] if room else config)[field] = value
+  config_lib.validate(config)
+  return config
+
+
+def awake(config):
+  """The first state, with a head that says something."""
+  state = build.build_state(config)
+  norm = state.params["model"]["norm"]["scale"]
+  state.params["model"]["norm"]["scale"] = jnp.ones_like(norm)
+  return state
+
+
+class Counting(Judge):
+  """A judge that remembers how many rows each call had."""
+
+  def __init__(self, executor, pairs):
+    super().__init__(executor, pairs)
+    self.checked, self.graded = [], []
+
+  def check(self, candidates, bounds):
+    self.checked.append(candidates.program.shape[0])
+    return super().check(candidates, bounds)
+
+  def grade(self, answers):
+    self.graded.append(answers.kind.shape[0])
+    return super().grade(answers)
+
+
+class Run(NamedTuple):
+  state: object
+  metrics: list
+  traces: list
+  judge: Counting
+
+
+def play(config, executor, rounds=ROUNDS, barred=NOBODY):
+  judge = Counting(executor, config.language.pairs)
+  one_round = build.build_round(config, barred, judge)
+  state, metrics, traces = awake(config), [], []
+  for _ in range(rounds):
+    state, measured, trace = one_round(state)
+    metrics.append(jax.device_get(measured))
+    traces.append(jax.device_get(trace))
+  state = jax.device_get(state)
+  assert judge.failure is None
+  return Run(state, metrics, traces, judge)
+
+
+@pytest.fixture(scope="module")
+def executor():
+  with Executor() as shared:
+    yield shared
+
+
+@pytest.fixture(scope="module")
+def run(executor):
+  return play(tiny(), executor)
+
+
+def test_both_wirings_give_the_same_state(run, executor):
+  other = play(tiny(wiring="host"), executor)
+  for one, two in (
+    (run.state, other.state),
+    (run.traces, other.traces),
+    (run.metrics, other.metrics),
+  ):
+    jax.tree.map(np.testing.assert_array_equal, one, two)
+  assert other.judge.checked == run.judge.checked
+  assert other.judge.graded == run.judge.graded
+
+
+def test_the_host_is_called_twice_a_round(run):
+  assert run.judge.checked == [24] * ROUNDS
+  assert run.judge.graded == [24] * ROUNDS
+
+
+def test_a_round_counts_what_it_did(run):
+  state = run.state
+  assert (int(state.round), int(state.updates)) == (ROUNDS, 2 * ROUNDS)
+  assert int(state.unknown) == 0
+  asked = sum(
+    int(np.isin(t.reason, [REASON["accepted"], REASON["known"]]).sum())
+    for t in run.traces
+  )
+  assert int(state.verdicts) == 24 * ROUNDS + asked
+  accepted = sum(int((t.reason == REASON["accepted"]).sum()) for t in run.traces)
+  assert 0 < accepted == int(state.pool.size) == int(state.pool.admitted)
+
+
+def test_the_pool_holds_what_was_accepted_once_each(run):
+  size = int(run.state.pool.size)
+  held = run.state.pool.tasks.behaviour[:size]
+  assert len(np.unique(held, axis=0)) == size
+  programs = np.concatenate(
+    [t.tasks.program[t.reason == REASON["accepted"]] for t in run.traces]
+  )
+  np.testing.assert_array_equal(run.state.pool.tasks.program[:size], programs)
+  assert not run.state.pool.tasks.program[size:].any()
+
+
+def test_the_round_learns_and_measures(run):
+  start = awake(tiny()).params["model"]
+  moved = jax.tree.map(
+    lambda a, b: bool((np.asarray(a) != b).any()),
+    start,
+    run.state.params["model"],
+  )
+  assert all(jax.tree.leaves(moved))
+  for measured in run.metrics:
+    shares = [v for n, v in measured.items() if n.startswith("reject/")]
+    assert sum(shares) + measured["accept/rate"] == pytest.approx(1, abs=1e-6)
+    assert measured["solve_rate/histogram"].sum() == pytest.approx(
+      24 * measured["accept/sound"]
+    )
+    for name in ("loss/total", "norm/gradient", "entropy/solve"):
+      assert np.isfinite(measured[name])
+    assert 0 <= measured["ternary/flip_rate"] <= 1
+  for trace in run.traces:
+    sound = np.isin(trace.reason, [REASON["accepted"], REASON["known"]])
+    assert (trace.solve_rate[~sound] == 0).all()
+    assert (trace.solve_rate <= 1).all()
+    assert trace.solve_rate[sound].max() > 0
+
+
+def test_the_same_seed_gives_the_same_run_and_another_does_not(run, executor):
+  again = play(tiny(), executor)
+  jax.tree.map(np.testing.assert_array_equal, again.state, run.state)
+  other = play(tiny(seed=1), executor, rounds=1)
+  assert (other.traces[0].tasks.program != run.traces[0].tasks.program).any()
+
+
+def test_barred_behaviours_are_never_trained_on(run, executor):
+  first = run.traces[0]
+  sound = np.isin(first.reason, [REASON["accepted"], REASON["known"]])
+  barred = np.unique(first.tasks.behaviour[sound], axis=0)
+  config = tiny(gate__constant=False, gate__identity=False, gate__novel=False)
+  got = play(config, executor, rounds=1, barred=barred)
+  assert (got.traces[0].reason[sound] == REASON["barred"]).all()
+  held = got.state.pool.tasks.behaviour[: int(got.state.pool.size)]
+  both = np.concatenate([held, barred])
+  assert len(np.unique(both, axis=0)) == len(np.unique(held, axis=0)) + len(
+    barred
+  )
+
+
+def test_sampler_and_learner_see_the_same_number(executor):
+  config = tiny(
+    propose__candidates=192, solve__fresh_rows=64, learn__updates=1
+  )
+  metrics = play(config, executor, rounds=1).metrics
+  assert float(metrics[0]["gap/logprob_max"]) == 0
+
+
+def test_pool_tasks_and_many_samples_are_graded_too(executor):
+  config = tiny(
+    solve__samples=2, solve__buffer_rows=2, probe__method="samples"
+  )
+  got = play(config, executor)
+  assert got.judge.graded == [3 * (8 + 2) * 2] * ROUNDS
+  sound = [
+    int(np.isin(t.reason, [REASON["accepted"], REASON["known"]]).sum())
+    for t in got.traces
+  ]
+  # In the first round the pool is empty, in the second it fills its rows.
+  asked = [2 * sound[0], 2 * (sound[1] + 6)]
+  assert int(got.state.verdicts) == 24 * ROUNDS + sum(asked)
+  for trace in got.traces:
+    assert set(np.unique(trace.solve_rate)) <= {0.0, 0.5, 1.0}
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_one_source_may_write_everything(executor, share):
+  got = play(tiny(propose__model_share=share), executor, rounds=1)
+  assert ("loss/policy/propose" in got.metrics[0]) == (share == 1.0)
+  assert (got.traces[0].tasks.source == int(share)).all()
+
+
+def test_too_few_devices_are_refused(executor):
+  config = tiny(devices=4)
+  judge = Judge(executor, config.language.pairs)
+  with pytest.raises(ValueError, match="devices=4 but this process has 1"):
+    build.build_round(config, NOBODY, judge)
+
+
+_FOUR = """
+import sys
+sys.path[:0] = {path!r}
+import importlib.util
+import jax
+import numpy as np
+from bitzero_jax.verify.executor import Executor
+spec = importlib.util.spec_from_file_location("rounds", {file!r})
+rounds = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(rounds)
+if __name__ == "__main__":
+  with Executor() as executor:
+    one = rounds.play(rounds.tiny(), executor)
+    four = rounds.play(rounds.tiny(devices=4), executor)
+  assert four.judge.checked == [6] * 8, four.judge.checked
+  assert four.judge.graded == [6] * 8, four.judge.graded
+  for a, b in zip(one[:3], four[:3], strict=True):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+  print("the same")
+"""
+
+
+def test_four_devices_share_the_host_calls_and_agree_with_one():
+  flag = "--xla_force_host_platform_device_count=4"
+  done = subprocess.run(
+    [sys.executable, "-c", _FOUR.format(path=sys.path, file=__file__)],
+    env={**os.environ, "XLA_FLAGS": flag},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr[-3000:]
+  assert done.stdout.strip().endswith("the same")
