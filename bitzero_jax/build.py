@@ -141,10 +141,15 @@ def build_executor(config: Any) -> Executor:
   )
 
 
-def build_state(config: Any) -> LoopState:
-  """The state before the first round; `config.seed` alone decides it."""
+def build_state(config: Any, barred: np.ndarray) -> LoopState:
+  """The state before the first round.
+
+  Args:
+    config: validated; `config.seed` alone decides the random numbers.
+    barred: uint32 [H, 2], behaviours of held-out tasks.
+  """
   init_key, loop_key = jax.random.split(jax.random.key(config.seed))
-  params = build_network(config).init(init_key)
+  params = jax.jit(build_network(config).init)(init_key)
   sizes = build_language(config).sizes
   return LoopState(
     round=jnp.int32(0),
@@ -154,19 +159,15 @@ def build_state(config: Any) -> LoopState:
     pool=pool_lib.empty(
       config.pool.capacity, config.language.pairs, sizes.program, sizes.value
     ),
+    barred=jnp.asarray(barred, jnp.uint32),
     key=jax.random.key_data(loop_key),
     verdicts=jnp.int32(0),
     unknown=jnp.int32(0),
   )
 
 
-def build_parts(config: Any, barred: np.ndarray) -> step.Parts:
-  """The functions of a round.
-
-  Args:
-    config: validated.
-    barred: uint32 [H, 2], behaviours of held-out tasks.
-  """
+def build_parts(config: Any) -> step.Parts:
+  """The functions of a round, from a validated config."""
   net = build_network(config)
   quantizer = build_quantizer(config)
   language = build_language(config)
@@ -208,9 +209,9 @@ def build_parts(config: Any, barred: np.ndarray) -> step.Parts:
     updates=config.learn.updates,
   )
 
-  def judge(outcome, pool):
+  def judge(outcome, barred, pool):
     return rules.judge(
-      gate, outcome, jnp.asarray(barred), pool.tasks.behaviour, pool.size
+      gate, outcome, barred, pool.tasks.behaviour, pool.size
     )
 
   def policy_rows(rollout, advantages, counts):
@@ -260,9 +261,9 @@ def build_parts(config: Any, barred: np.ndarray) -> step.Parts:
   )
 
 
-def build_round(config: Any, barred: np.ndarray, judge: Judge) -> step.Round:
+def build_round(config: Any, judge: Judge) -> step.Round:
   """The round, wired as the config says."""
-  parts = build_parts(config, barred)
+  parts = build_parts(config)
   if config.wiring == "host":
     return step.wire(parts, judge.check, judge.grade, sharding=None)
   devices = jax.devices()

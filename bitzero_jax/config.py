@@ -32,7 +32,7 @@ def default() -> ConfigDict:
   c = ConfigDict()
   c.name = "default"  # shown in the report
   c.seed = 0  # the only source of randomness of a run
-  c.rounds = 240  # self-play rounds in the run
+  c.rounds = 190  # self-play rounds in the run
   c.wiring = "callback"  # host inside one compiled round, or "host" between
   c.devices = 1  # devices of the data axis that verification is spread over
 
@@ -47,10 +47,10 @@ def default() -> ConfigDict:
 
   c.model = ConfigDict()
   c.model.width = 96  # residual stream
-  c.model.layers = 3
+  c.model.layers = 4
   c.model.heads = 4  # query heads
   c.model.kv_heads = 4  # key-value heads, dividing `heads`
-  c.model.hidden = 256  # feed-forward width
+  c.model.hidden = 160  # feed-forward width
   c.model.activation = "silu"  # of the gate; stock llama.cpp runs "silu" alone
   c.model.rope_theta = 10000.0  # base of the rotary angles
   c.model.dtype = "float32"  # of the forward pass; parameters stay float32
@@ -62,7 +62,7 @@ def default() -> ConfigDict:
 
   c.propose = ConfigDict()
   c.propose.candidates = 384  # tasks proposed a round, a multiple of 3
-  c.propose.model_share = 0.5  # written by the model; the rest by the prior
+  c.propose.model_share = 0.25  # written by the model; the rest by the prior
   c.propose.references = 1  # pool programs in a proposal prompt (K)
   c.propose.temperature = 1.0  # of proposals
 
@@ -83,22 +83,22 @@ def default() -> ConfigDict:
 
   c.learn = ConfigDict()
   c.learn.updates = 16  # gradient updates a round
-  c.learn.rows = (32, 32, 24)  # hindsight rows an update: D, A, I
+  c.learn.rows = (32, 24, 36)  # hindsight rows an update: D, A, I
   c.learn.fresh_share = 0.5  # of hindsight rows, from this round's tasks
-  c.learn.shown_weight = 0.5  # of outputs inside an induction prompt, in it
+  c.learn.shown_weight = 0.25  # of outputs inside an induction prompt, in it
   c.learn.hindsight = 1.0  # weight of cross-entropy on the executor's answers
   c.learn.solve = 0.1  # weight of the solver's policy gradient
   c.learn.propose = 0.1  # weight of the proposer's policy gradient
   c.learn.entropy = 0.02  # entropy bonus, per nat, inside a policy gradient
   c.learn.clip_low = 0.2  # importance ratios are clipped to [1 - low, 1 + high]
   c.learn.clip_high = 0.28
-  c.learn.learnability = "one_minus"  # proposer's reward from the solve rate
+  c.learn.learnability = "variance"  # proposer's reward from the solve rate
   c.learn.refused = -0.5  # proposer's reward when the gate refuses
   c.learn.wrong = 0.0  # solver's reward for a wrong answer; right earns 1
 
   c.optimizer = ConfigDict()
   c.optimizer.name = "muon"  # for matrices; everything else takes AdamW
-  c.optimizer.learning_rate = 0.006  # peak
+  c.optimizer.learning_rate = 0.009  # peak
   c.optimizer.muon_scale = 3.0  # Muon's update over AdamW's, for matrices
   c.optimizer.final_share = 0.03  # last learning rate over the peak
   c.optimizer.warmup = 100  # updates
@@ -126,8 +126,8 @@ def default() -> ConfigDict:
   c.every = ConfigDict()
   c.every.log = 1  # rounds between metric lines
   c.every.tasks = 10  # rounds between samples of proposals in tasks.jsonl
-  c.every.evaluate = 24  # rounds between held-out evaluations
-  c.every.save = 24  # rounds between checkpoints
+  c.every.evaluate = 20  # rounds between held-out evaluations
+  c.every.save = 20  # rounds between checkpoints
   return c
 
 

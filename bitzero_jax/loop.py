@@ -1,4 +1,4 @@
-"""The host's loop: rounds, metrics, evaluation, checkpoints, stop and resume."""
+"""The host's loop: rounds, metrics, evaluation, checkpoints, resume."""
 
 import contextlib
 import math
@@ -19,12 +19,14 @@ from bitzero_jax import build
 from bitzero_jax import config as config_lib
 from bitzero_jax.evaluate import report
 from bitzero_jax.evaluate.constant import best_constant
+from bitzero_jax.evaluate.exam import Exam
 from bitzero_jax.evaluate.examine import examiner, summarize
 from bitzero_jax.language import render
 from bitzero_jax.quant import tree
 from bitzero_jax.runtime import checkpoint, metrics, overview, workdir
 from bitzero_jax.runtime.progress import Progress
 from bitzero_jax.state import KINDS, REASONS, SOURCES, LoopState
+from bitzero_jax.step import Round
 from bitzero_jax.verify.executor import Executor
 from bitzero_jax.verify.judge import Judge
 
@@ -92,11 +94,25 @@ def train(config: Any, folder: Path) -> dict[str, float]:
     build.build_executor(config) as executor,
     Progress(config_lib.total_updates(config)) as progress,
   ):
+    judge = Judge(executor, config.language.pairs)
+    one_round = build.build_round(config, judge)
     progress.note(f"executor: {executor.tier}")
+    progress.note("drawing the held-out exam")
+    exam = build.build_exam(config, judge)
     workdir.begin(folder, config_lib.to_json(config))
     with checkpoint.opened(folder) as checkpoints:
-      run = _Run(config, folder, executor, checkpoints, progress, stop, started)
-      return run.go(resumed)
+      run = _Run(
+        config,
+        folder,
+        executor,
+        judge,
+        exam,
+        checkpoints,
+        progress,
+        stop,
+        started,
+      )
+      return run.go(one_round, resumed)
 
 
 class _Run:
@@ -107,6 +123,8 @@ class _Run:
     config: Any,
     folder: Path,
     executor: Executor,
+    judge: Judge,
+    exam: Exam,
     checkpoints: checkpoint.Checkpoints,
     progress: Progress,
     stop: Stop,
@@ -115,37 +133,36 @@ class _Run:
     self.config = config
     self.folder = folder
     self.executor = executor
+    self.judge = judge
+    self.exam = exam
     self.checkpoints = checkpoints
     self.progress = progress
     self.stop = stop
     self.started = started
-    self.judge = Judge(executor, config.language.pairs)
     self.score: float | None = None
     self.evaluate_seconds = 0.0
 
-  def go(self, resumed: bool) -> dict[str, float]:
-    """From the first note to the summary."""
-    config, progress = self.config, self.progress
-    state = place(config, build.build_state(config))
-    state, first = self._restore(state)
-    self._describe(state)
-    progress.note("drawing the held-out exam")
-    exam = build.build_exam(config, self.judge)
+  def go(self, one_round: Round, resumed: bool) -> dict[str, float]:
+    """From the first state to the summary."""
+    config, progress, exam = self.config, self.progress, self.exam
     constant = best_constant(self.executor, exam)
     progress.note(
       f"held-out exam: {len(exam.pair)} tasks of each type, best constant "
       f"answer {constant.best:.1%}"
     )
+    state = build.build_state(config, exam.tasks.behaviour)
+    state, first = self._restore(place(config, state))
+    self._describe(state)
     self.examine = examiner(build.build_network(config), exam, self.judge)
-    self.exam, self.constant = exam, constant
-    one_round = build.build_round(config, exam.tasks.behaviour, self.judge)
+    self.constant = constant
     begin = int(state.updates)
+    progress.resume(begin)
     resume_step = (begin if first else -1) if resumed else None
     with (
       metrics.MetricsWriter(self.folder, resume_step=resume_step) as writer,
       metrics.TaskLog(self.folder, resume_step=resume_step) as tasks,
     ):
-      self.before = _seconds_so_far(self.folder)
+      self.before, self.score = _so_far(self.folder)
       if first == config.rounds:
         progress.note("this run is finished: nothing left to do")
       state, values = self._rounds(state, first, one_round, writer, tasks)
@@ -189,7 +206,9 @@ class _Run:
         begin = time.monotonic()
         state, device_values, trace = self._one(one_round, state)
         self.train_seconds += time.monotonic() - begin
-      last = number == config.rounds or bool(self.stop.by)
+      # Asked once: a signal that comes later must not skip this round's save.
+      stopping = bool(self.stop.by)
+      last = number == config.rounds or stopping
       step = number * config.learn.updates
       fetched = jax.device_get(device_values)
       self._check(fetched, state, step)
@@ -197,7 +216,9 @@ class _Run:
       if number % every.evaluate == 0 or number == 1 or last:
         examined = self._examine(state, number == first + 1)
       if number % every.log == 0 or examined or last:
-        values = _numbers(fetched) | self._speed(meter, number, state) | examined
+        values = (
+          _numbers(fetched) | self._speed(meter, number, state) | examined
+        )
         writer.write(step, values)
         meter = self._meter(number)
       if number % every.tasks == 0 or number == 1 or last:
@@ -205,7 +226,7 @@ class _Run:
       if number % every.save == 0 or last:
         self.checkpoints.save(number, state, self.score)
       self.progress.update(step, values)
-      if self.stop.by:
+      if stopping:
         self.progress.note(f"{self.stop.by}: saved after round {number}")
         break
     return state, values
@@ -223,12 +244,17 @@ class _Run:
     with note if compiling else contextlib.nullcontext():
       grades = self.examine(state.params)
     values = summarize(self.exam, grades)
-    self.score = float(np.mean([values[f"eval/{kind}"] for kind in KINDS]))
+    self.score = _score(values)
     self.evaluate_seconds += time.monotonic() - begin
     return values | {"eval/constant": self.constant.best}
 
   def _check(self, values: dict[str, Any], state: LoopState, step: int) -> None:
-    last = f"the last good checkpoint is round {self.checkpoints.last()}"
+    saved = self.checkpoints.last()
+    last = (
+      "there is no checkpoint yet"
+      if saved is None
+      else f"the last good checkpoint is round {saved}"
+    )
     for name in ("loss/total", "norm/gradient"):
       if not math.isfinite(values[name]):
         raise RunError(f"{name} is {values[name]} at update {step}; {last}")
@@ -325,10 +351,19 @@ def _peak_mb() -> float:
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def _seconds_so_far(folder: Path) -> float:
-  """Seconds that earlier processes of this run logged."""
-  lines = metrics.read(folder / metrics.METRICS_FILE)
-  return max((line.get("seconds", 0.0) for line in lines), default=0.0)
+def _score(values: dict[str, float]) -> float:
+  """What makes one checkpoint better than another."""
+  return float(np.mean([values[f"eval/{kind}"] for kind in KINDS]))
+
+
+def _so_far(folder: Path) -> tuple[float, float | None]:
+  """Seconds and last score that earlier processes of this run logged."""
+  seconds, score = 0.0, None
+  for line in metrics.read(folder / metrics.METRICS_FILE):
+    seconds = max(seconds, line["seconds"])
+    if all(line.get(f"eval/{kind}") is not None for kind in KINDS):
+      score = _score(line)
+  return seconds, score
 
 
 def _proposals(trace: Any, number: int) -> list[dict[str, Any]]:

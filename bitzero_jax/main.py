@@ -6,7 +6,9 @@ anything is written. A run that had to stop exits with 1.
 
 import argparse
 import contextlib
+import difflib
 import json
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -66,16 +68,12 @@ def _parser() -> argparse.ArgumentParser:
   report.add_argument("--workdir", required=True, help="folder of the run")
 
   solve = verb("solve", "find programs for examples, verified by the executor")
-  solve.add_argument(
-    "examples", help="as in '[3,1,2]->[1,2,3]; [5,4]->[4,5]'"
-  )
+  solve.add_argument("examples", help="as in '[3,1,2]->[1,2,3]; [5,4]->[4,5]'")
   solve.add_argument("--workdir", required=True, help="folder of the run")
   solve.add_argument(
     "--samples", type=int, default=256, help="programs sampled"
   )
-  solve.add_argument(
-    "--checkpoint", default="last", choices=("last", "best")
-  )
+  solve.add_argument("--checkpoint", default="last", choices=("last", "best"))
 
   verify = verb("verify", "run programs in JSON lines, write verdicts")
   verify.add_argument("file", help="JSON lines, or - for standard input")
@@ -91,15 +89,36 @@ def _read_config(path: str, overrides: Sequence[str]) -> Any:
 
   if not Path(path).is_file():
     _fail(f"--config={path}: no such file")
+  _check_keys(config_lib.default().to_dict(), overrides)
+  command = ["bitzero", f"--config={path}", *overrides]
   values = flags.FlagValues()
-  config_flags.DEFINE_config_file("config", flag_values=values)
+  config_flags.DEFINE_config_file(
+    "config", flag_values=values, sys_argv=command
+  )
   try:
-    values(["bitzero", f"--config={path}", *overrides])
-    config = values.config
-    config_lib.validate(config)
+    values(command)
+    return config_lib.from_dict(values.config.to_dict())
   except Exception as error:  # an experiment file may raise anything
     _fail(f"--config={path}: {error}")
-  return config
+
+
+def _check_keys(defaults: dict[str, Any], overrides: Sequence[str]) -> None:
+  """Refuses a --config.KEY=VALUE whose key the defaults do not have."""
+  known = set(_keys(defaults))
+  for text in overrides:
+    key = text.removeprefix("--config.").split("=")[0].split("[")[0]
+    if key not in known:
+      near = difflib.get_close_matches(key, known, 1)
+      hint = f"; did you mean --config.{near[0]}?" if near else ""
+      _fail(f"--config.{key}: there is no such key{hint}")
+
+
+def _keys(room: dict[str, Any], path: str = "") -> Iterator[str]:
+  for name, value in room.items():
+    if isinstance(value, dict):
+      yield from _keys(value, f"{path}{name}.")
+    else:
+      yield path + name
 
 
 @contextlib.contextmanager
@@ -107,10 +126,12 @@ def _bad_input() -> Iterator[None]:
   """Turns what a room says of its input into one line and exit status 2."""
   try:
     yield
-  except (ValueError, FileNotFoundError) as error:
-    _fail(str(error))
   except OSError as error:
-    _fail(f"{error.strerror}: {error.filename}")
+    _fail(
+      f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    )
+  except ValueError as error:
+    _fail(str(error))
 
 
 def _train(options: argparse.Namespace, overrides: Sequence[str]) -> int:
@@ -182,6 +203,8 @@ def _verify(options: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
   """Entry point of the `bitzero` command; returns the exit status."""
+  # orbax warns of what is meant to be so; what goes wrong is raised.
+  logging.getLogger("absl").setLevel(logging.ERROR)
   parser = _parser()
   options, rest = parser.parse_known_args(arguments)
   overrides = rest if options.verb == "train" else []

@@ -167,6 +167,7 @@ class LoopState:
     params: {"model": latent weights, "quant": what the quantizer learns}.
     optimizer: optax state.
     pool: Pool.
+    barred: uint32 [H, 2], behaviours of held-out tasks, never trained on.
     key: uint32 [2], raw data of the PRNG key for the next round.
     verdicts: int32 [], verdicts asked of the executor.
     unknown: int32 [], verdicts that were Unknown.
@@ -177,6 +178,7 @@ class LoopState:
   params: Any
   optimizer: Any
   pool: Pool
+  barred: jax.Array
   key: jax.Array
   verdicts: jax.Array
   unknown: jax.Array

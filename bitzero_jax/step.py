@@ -43,7 +43,7 @@ class Parts(NamedTuple):
     weights: params -> quantized weights.
     language: updates -> (automaton tables, bounds of values) of the level.
     propose: (weights, tables, pool, key) -> (Candidates, Rollout).
-    judge: (Outcome, pool) -> int32 [B], reason of each candidate.
+    judge: (Outcome, barred, pool) -> int32 [B], reason of each candidate.
     trainable: reason -> bool [B].
     probe: (weights, tables, tasks by type) -> solve rates by type.
     solve: (weights, tables, tasks, pairs, asked, key), each by type, ->
@@ -116,7 +116,7 @@ def solve_stage(
   """GATE, PROBE, SOLVE. Returns what learning needs, and the grade request."""
   state, weights, following, rest, candidates, proposals = carry
   tables, _ = parts.language(state.updates)
-  reason = parts.judge(outcome, state.pool)
+  reason = parts.judge(outcome, state.barred, state.pool)
   sound = parts.trainable(reason)
   fresh = Task(
     program=candidates.program,
@@ -231,6 +231,7 @@ def learn_stage(
     params=params,
     optimizer=optimizer,
     pool=pool,
+    barred=state.barred,
     key=jax.random.key_data(following),
     verdicts=state.verdicts + reason.shape[0] + every.sum(),
     unknown=state.unknown + unknown,

@@ -47,9 +47,9 @@ def opened(folder: Path, which: str) -> Iterator[Trained]:
     number = checkpoints.last() if which == "last" else checkpoints.best()
     if number is None:
       raise ValueError(f"--workdir={folder} holds no checkpoint yet")
-    state = checkpoints.restore(number, build.build_state(config))
+    params = checkpoints.read(number)["params"]
   with build.build_executor(config) as executor:
-    yield Trained(config, state.params, number, executor)
+    yield Trained(config, params, number, executor)
 
 
 def evaluate(

@@ -51,7 +51,7 @@ def test_names_here_are_the_names_in_the_tables():
   assert set(CHOICES["quant.weights"]) == set(QUANTIZERS)
   assert set(CHOICES["pool.eviction"]) == set(EVICTION)
   assert set(CHOICES["learn.learnability"]) == set(LEARNABILITY)
-  assert config_lib.LEVELS == tuple(LEVELS)
+  assert tuple(LEVELS) == config_lib.LEVELS
   assert config_lib.KINDS == KINDS
 
 
@@ -107,9 +107,10 @@ def test_rows_are_dealt_out_evenly_to_the_updates():
     "propose__candidates": 96,
     "solve__fresh_rows": 32,
     "learn__updates": 16,
+    "propose__model_share": 0.5,
   }
   validate(changed(**sizes))
-  message = complaint(changed(**sizes, propose__model_share=0.25))
+  message = complaint(changed(**{**sizes, "propose__model_share": 0.25}))
   assert "propose.candidates * propose.model_share = 24" in message
   message = complaint(changed(**sizes, solve__buffer_rows=1))
   assert "= 33 must be a multiple of learn.updates=16" in message

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bitzero_jax import build, config as config_lib
+from bitzero_jax import build
+from bitzero_jax import config as config_lib
 from bitzero_jax.curriculum import pool as pool_lib
 from bitzero_jax.language import grammar as g
 from bitzero_jax.language import levels, render
@@ -52,9 +53,7 @@ def pool(*programs):
 def test_half_are_the_models_and_types_are_equal(run):
   found, rollout = run(pool())
   np.testing.assert_array_equal(found.kind, np.arange(48) % 3)
-  np.testing.assert_array_equal(
-    found.source, [MODEL] * 24 + [PRIOR] * 24
-  )
+  np.testing.assert_array_equal(found.source, [MODEL] * 24 + [PRIOR] * 24)
   assert found.program.shape == (48, 8)
   assert found.inputs.shape == (48, 5, 7)
   assert rollout.answer.shape == (24, 15)

@@ -134,7 +134,7 @@ def test_every_row_is_a_program_and_a_list_whatever_the_model_says(
 def test_zero_temperature_takes_the_best_legal_token(tables, prompt):
   net = network()
   weights = net.weights(trained(net))
-  plan, rollout = written(net, weights, tables, prompt, temperature=0)
+  _, rollout = written(net, weights, tables, prompt, temperature=0)
   tokens = jnp.concatenate([prompt, rollout.answer], axis=1)
   logits = jax.jit(lambda w: net.logits(w, tokens, LENGTH + 1))(weights)
   policy = log_policy(logits[:, :-1], rollout.bias, 1.0)

@@ -1,6 +1,7 @@
 """Whole rounds with the real executor, however they are wired."""
 
 import os
+import pickle
 import subprocess
 import sys
 from typing import NamedTuple
@@ -25,6 +26,7 @@ def tiny(**changes):
   config.rounds = 8
   config.model.width, config.model.layers, config.model.hidden = 32, 1, 32
   config.propose.candidates, config.solve.fresh_rows = 24, 8
+  config.propose.model_share = 0.5
   config.language.pairs, config.language.spare = 6, 3
   config.learn.updates = 2
   config.learn.rows = (4, 4, 4)
@@ -37,9 +39,9 @@ def tiny(**changes):
   return config
 
 
-def awake(config):
+def awake(config, barred=NOBODY):
   """The first state, with a head that says something."""
-  state = build.build_state(config)
+  state = build.build_state(config, barred)
   norm = state.params["model"]["norm"]["scale"]
   state.params["model"]["norm"]["scale"] = jnp.ones_like(norm)
   return state
@@ -70,8 +72,12 @@ class Run(NamedTuple):
 
 def play(config, executor, rounds=ROUNDS, barred=NOBODY):
   judge = Counting(executor, config.language.pairs)
-  one_round = build.build_round(config, barred, judge)
-  state, metrics, traces = awake(config), [], []
+  one_round = build.build_round(config, judge)
+  return go_on(config, one_round, judge, rounds, barred)
+
+
+def go_on(config, one_round, judge, rounds=ROUNDS, barred=NOBODY):
+  state, metrics, traces = awake(config, barred), [], []
   for _ in range(rounds):
     state, measured, trace = one_round(state)
     metrics.append(jax.device_get(measured))
@@ -92,14 +98,24 @@ def run(executor):
   return play(tiny(), executor)
 
 
-def test_both_wirings_give_the_same_state(run, executor):
-  other = play(tiny(wiring="host"), executor)
-  for one, two in (
-    (run.state, other.state),
-    (run.traces, other.traces),
-    (run.metrics, other.metrics),
-  ):
-    jax.tree.map(np.testing.assert_array_equal, one, two)
+@pytest.fixture(scope="module")
+def by_host(executor):
+  """A compiled round in the other wiring, and its judge."""
+  config = tiny(wiring="host")
+  judge = Counting(executor, config.language.pairs)
+  return build.build_round(config, judge), judge
+
+
+def test_both_wirings_give_the_same_state(run, by_host):
+  other = go_on(tiny(wiring="host"), *by_host)
+  jax.tree.map(np.testing.assert_array_equal, other.state, run.state)
+  jax.tree.map(np.testing.assert_array_equal, other.traces, run.traces)
+  # A mean that is only shown may be rounded otherwise.
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5),
+    other.metrics,
+    run.metrics,
+  )
   assert other.judge.checked == run.judge.checked
   assert other.judge.graded == run.judge.graded
 
@@ -118,7 +134,9 @@ def test_a_round_counts_what_it_did(run):
     for t in run.traces
   )
   assert int(state.verdicts) == 24 * ROUNDS + asked
-  accepted = sum(int((t.reason == REASON["accepted"]).sum()) for t in run.traces)
+  accepted = sum(
+    int((t.reason == REASON["accepted"]).sum()) for t in run.traces
+  )
   assert 0 < accepted == int(state.pool.size) == int(state.pool.admitted)
 
 
@@ -157,19 +175,18 @@ def test_the_round_learns_and_measures(run):
     assert trace.solve_rate[sound].max() > 0
 
 
-def test_the_same_seed_gives_the_same_run_and_another_does_not(run, executor):
-  again = play(tiny(), executor)
+def test_the_same_seed_gives_the_same_run_and_another_does_not(run, by_host):
+  again = go_on(tiny(wiring="host"), *by_host)
   jax.tree.map(np.testing.assert_array_equal, again.state, run.state)
-  other = play(tiny(seed=1), executor, rounds=1)
+  other = go_on(tiny(wiring="host", seed=1), *by_host, rounds=1)
   assert (other.traces[0].tasks.program != run.traces[0].tasks.program).any()
 
 
-def test_barred_behaviours_are_never_trained_on(run, executor):
+def test_barred_behaviours_are_never_trained_on(run, by_host):
   first = run.traces[0]
   sound = np.isin(first.reason, [REASON["accepted"], REASON["known"]])
   barred = np.unique(first.tasks.behaviour[sound], axis=0)
-  config = tiny(gate__constant=False, gate__identity=False, gate__novel=False)
-  got = play(config, executor, rounds=1, barred=barred)
+  got = go_on(tiny(wiring="host"), *by_host, rounds=1, barred=barred)
   assert (got.traces[0].reason[sound] == REASON["barred"]).all()
   held = got.state.pool.tasks.behaviour[: int(got.state.pool.size)]
   both = np.concatenate([held, barred])
@@ -180,15 +197,23 @@ def test_barred_behaviours_are_never_trained_on(run, executor):
 
 def test_sampler_and_learner_see_the_same_number(executor):
   config = tiny(
-    propose__candidates=192, solve__fresh_rows=64, learn__updates=1
+    wiring="host",
+    propose__candidates=192,
+    solve__fresh_rows=64,
+    learn__updates=1,
   )
   metrics = play(config, executor, rounds=1).metrics
-  assert float(metrics[0]["gap/logprob_max"]) == 0
+  # The logits are the same bits; the softmax may be fused otherwise.
+  assert float(metrics[0]["gap/logprob_max"]) < 1e-6
 
 
+@pytest.mark.slow
 def test_pool_tasks_and_many_samples_are_graded_too(executor):
   config = tiny(
-    solve__samples=2, solve__buffer_rows=2, probe__method="samples"
+    wiring="host",
+    solve__samples=2,
+    solve__buffer_rows=2,
+    probe__method="samples",
   )
   got = play(config, executor)
   assert got.judge.graded == [3 * (8 + 2) * 2] * ROUNDS
@@ -203,50 +228,59 @@ def test_pool_tasks_and_many_samples_are_graded_too(executor):
     assert set(np.unique(trace.solve_rate)) <= {0.0, 0.5, 1.0}
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_one_source_may_write_everything(executor, share):
-  got = play(tiny(propose__model_share=share), executor, rounds=1)
-  assert ("loss/policy/propose" in got.metrics[0]) == (share == 1.0)
-  assert (got.traces[0].tasks.source == int(share)).all()
+@pytest.mark.slow
+def test_the_prior_may_write_everything(executor):
+  config = tiny(wiring="host", propose__model_share=0.0)
+  got = play(config, executor, rounds=1)
+  assert "loss/policy/propose" not in got.metrics[0]
+  assert (got.traces[0].tasks.source == 0).all()
+  assert int(got.state.pool.size) > 0
 
 
 def test_too_few_devices_are_refused(executor):
   config = tiny(devices=4)
   judge = Judge(executor, config.language.pairs)
   with pytest.raises(ValueError, match="devices=4 but this process has 1"):
-    build.build_round(config, NOBODY, judge)
+    build.build_round(config, judge)
 
 
 _FOUR = """
+import importlib.util
+import pickle
 import sys
 sys.path[:0] = {path!r}
-import importlib.util
-import jax
-import numpy as np
 from bitzero_jax.verify.executor import Executor
 spec = importlib.util.spec_from_file_location("rounds", {file!r})
 rounds = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(rounds)
-if __name__ == "__main__":
-  with Executor() as executor:
-    one = rounds.play(rounds.tiny(), executor)
-    four = rounds.play(rounds.tiny(devices=4), executor)
-  assert four.judge.checked == [6] * 8, four.judge.checked
-  assert four.judge.graded == [6] * 8, four.judge.graded
-  for a, b in zip(one[:3], four[:3], strict=True):
-    jax.tree.map(np.testing.assert_array_equal, a, b)
-  print("the same")
+import jax
+with Executor() as executor:
+  four = rounds.play(rounds.tiny(devices=4), executor)
+calls = four.judge.checked, four.judge.graded
+leaves = jax.tree.leaves((four.state, four.traces))
+with open({out!r}, "wb") as file:
+  pickle.dump((calls, leaves), file)
 """
 
 
-def test_four_devices_share_the_host_calls_and_agree_with_one():
+def test_four_devices_share_the_host_calls_and_agree_with_one(run, tmp_path):
+  out = tmp_path / "run"
   flag = "--xla_force_host_platform_device_count=4"
+  code = _FOUR.format(path=sys.path, file=__file__, out=str(out))
   done = subprocess.run(
-    [sys.executable, "-c", _FOUR.format(path=sys.path, file=__file__)],
+    [sys.executable, "-c", code],
     env={**os.environ, "XLA_FLAGS": flag},
     capture_output=True,
     text=True,
     check=False,
   )
   assert done.returncode == 0, done.stderr[-3000:]
-  assert done.stdout.strip().endswith("the same")
+  calls, leaves = pickle.loads(out.read_bytes())
+  assert calls == ([6] * 4 * ROUNDS, [6] * 4 * ROUNDS)
+  due = jax.tree.leaves((run.state, run.traces))
+  for got, expected in zip(leaves, due, strict=True):
+    if np.issubdtype(expected.dtype, np.floating):
+      # A sum over rows may be added in another order.
+      np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
+    else:
+      np.testing.assert_array_equal(got, expected)

@@ -57,7 +57,7 @@ def read_examples(text: str) -> list[Example]:
 
 def _canonical(text: str) -> str | None:
   """`[3,1]` as `[3, 1]`, or None when it is no value."""
-  tight = re.sub(r"\s+", "", text)
+  tight = re.sub(r"\s*([\[\],])\s*", r"\1", text.strip())
   spaced = tight.replace(",", ", ")
   return spaced if render.value_tokens(spaced) else None
 
@@ -106,7 +106,9 @@ def solve(
     )
     for p, verdicts in zip(programs, results, strict=True)
   ]
-  return sorted(answers, key=lambda a: (-a.right, a.tokens, -a.times, a.program))
+  return sorted(
+    answers, key=lambda a: (-a.right, a.tokens, -a.times, a.program)
+  )
 
 
 def table(answers: list[Answer], examples: int, most: int = 10) -> list[str]:
@@ -117,5 +119,7 @@ def table(answers: list[Answer], examples: int, most: int = 10) -> list[str]:
   else:
     lines = [f"no sampled program fits all {examples} examples; the nearest:"]
   for a in (fit or answers)[:most]:
-    lines.append(f"  {a.right}/{examples} right, sampled {a.times:3}x   {a.program}")
+    lines.append(
+      f"  {a.right}/{examples} right, sampled {a.times:3}x   {a.program}"
+    )
   return lines

@@ -77,6 +77,10 @@ class Checkpoints:
     shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     return self._manager.restore(step, args=ocp.args.StandardRestore(shapes))
 
+  def read(self, step: int) -> dict[str, Any]:
+    """Reads a checkpoint as nested dicts of arrays, whatever its shapes."""
+    return self._manager.restore(step, args=ocp.args.StandardRestore())
+
   def wait(self) -> None:
     """Blocks until every started save is on disk."""
     self._manager.wait_until_finished()

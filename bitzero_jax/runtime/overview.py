@@ -1,4 +1,4 @@
-"""The parameter table: what is quantized, to how many bits, in how many bytes."""
+"""The parameter table: how each tensor is quantized, and its packed bytes."""
 
 import re
 from collections.abc import Sequence
@@ -37,7 +37,9 @@ def table(rows: Sequence[TensorRow]) -> Table:
   """A table for the terminal, the same tensor of all layers in one line."""
   lines: dict[str, list[TensorRow]] = {}
   for row in rows:
-    lines.setdefault(re.sub(r"layers_\d+", "layers_*", row.path), []).append(row)
+    lines.setdefault(re.sub(r"layers_\d+", "layers_*", row.path), []).append(
+      row
+    )
   shown = Table(title="parameters", title_justify="left", box=None)
   for name in ("tensor", "shape", "count", "kind", "bits", "bytes packed"):
     left = name in ("tensor", "kind")

@@ -96,6 +96,10 @@ class Progress:
     if self._live:
       self._live.stop()
 
+  def resume(self, step: int) -> None:
+    """Says where a restored run stands, before its first update."""
+    self._step = step
+
   def note(self, text: str) -> None:
     """Prints one line that stays."""
     if self._live:

@@ -1,4 +1,4 @@
-"""The run's folder: what it must hold to be resumed, and by whom it was made."""
+"""The folder of a run: what makes it one, and who made it."""
 
 import importlib.metadata
 import json
@@ -26,11 +26,16 @@ def check(workdir: Path, config: dict[str, Any]) -> bool:
   """Whether the folder holds this very run, to be resumed. Writes nothing.
 
   Raises:
-    ValueError: it is a file, a folder with other things in it, or holds a run
-      with another config; the message names the first difference.
+    ValueError: it is or lies in a file or a folder that cannot be written, has
+      other things in it, or holds a run with another config; the message names
+      the first difference.
   """
-  if workdir.exists() and not workdir.is_dir():
-    raise ValueError(f"--workdir={workdir} is not a folder")
+  nearest = next(p for p in (workdir, *workdir.parents) if p.exists())
+  if not nearest.is_dir():
+    where = "" if nearest == workdir else f": {nearest}"
+    raise ValueError(f"--workdir={workdir}{where} is not a folder")
+  if not os.access(nearest, os.W_OK | os.X_OK):
+    raise ValueError(f"--workdir={workdir}: {nearest} cannot be written")
   if not is_run(workdir):
     if workdir.is_dir() and any(workdir.iterdir()):
       raise ValueError(

@@ -27,15 +27,13 @@ def read(path: str) -> list[Line]:
       brackets, as text) and, if wanted, `name`. Empty lines are skipped.
 
   Raises:
-    FileNotFoundError: there is no such file.
+    OSError: the file cannot be read.
     ValueError: a line is not such an object; the message has its number.
   """
   if path == "-":
     text = sys.stdin.buffer.read().decode(errors="surrogateescape")
-  elif not Path(path).is_file():
-    raise FileNotFoundError(f"{path}: no such file")
   else:
-    text = Path(path).read_text(errors="surrogateescape")
+    text = Path(path).read_text("utf-8", errors="surrogateescape")
   lines = []
   for number, line in enumerate(text.split("\n"), start=1):
     if line.strip():
@@ -46,7 +44,7 @@ def read(path: str) -> list[Line]:
 def _line(text: str, where: str) -> Line:
   try:
     value = json.loads(text)
-  except (json.JSONDecodeError, RecursionError) as error:
+  except (ValueError, RecursionError) as error:
     raise ValueError(f"{where}: not JSON: {error}") from None
   if not isinstance(value, dict):
     raise ValueError(f"{where}: must be an object, got {type(value).__name__}")

@@ -180,9 +180,7 @@ def test_with_the_novelty_gate_no_behaviour_is_held_twice(name):
       constant=nothing,
       identity=nothing,
     )
-    reason = rules.judge(
-      gate, outcome, barred, pool.tasks.behaviour, pool.size
-    )
+    reason = rules.judge(gate, outcome, barred, pool.tasks.behaviour, pool.size)
     pool = keep(
       pool_lib.EVICTION[name],
       pool,

@@ -109,12 +109,12 @@ def test_the_bias_is_the_weighted_prior_on_legal_tokens(tables):
 def test_the_bias_along_a_row_is_the_bias_of_each_step(tables, weight):
   rows = 16
   plan = layout.proposal_plan(tables, rows)
-  plan = plan._replace(budget=plan.budget.at[:, 0].set(jnp.arange(rows) % 7 + 2))
+  plan = plan._replace(
+    budget=plan.budget.at[:, 0].set(jnp.arange(rows) % 7 + 2)
+  )
   tokens = prior.sample(tables, plan, jax.random.key(1), LENGTH, SLOTS)
   along = jax.jit(
-    jax.vmap(
-      lambda p, row: automaton.bias_along(tables, p, row, SLOTS, weight)
-    )
+    jax.vmap(lambda p, row: automaton.bias_along(tables, p, row, SLOTS, weight))
   )(plan, tokens)
   states = jax.vmap(lambda p: automaton.start(tables, p, SLOTS))(plan)
 

@@ -40,7 +40,8 @@ def test_the_fewest_tokens_are_those_counted_by_hand(name, weights):
 
 def read(tokens, at, wanted, scope):
   """Position after one `wanted`, by recursive descent over the rows; None if
-  there is none."""
+  there is none.
+  """
   if at >= len(tokens):
     return None
   token = tokens[at]
@@ -90,8 +91,7 @@ def test_the_tables_hold_every_short_typed_program_and_no_other(length):
   typed = {
     tokens
     for tokens in itertools.product(alphabet, repeat=length)
-    if length
-    in (read(tokens, 0, "list", False), read(tokens, 0, "int", False))
+    if length in (read(tokens, 0, "list", False), read(tokens, 0, "int", False))
   }
   assert typed == generated(tables, length)
   assert len(typed) > 10

@@ -1,5 +1,7 @@
 """A task posed as each type."""
 
+import itertools
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -41,8 +43,7 @@ def parts(prompt, *widths):
   ends = np.cumsum([0, *widths])
   assert ends[-1] == len(prompt) - 1
   return [
-    render.strip(prompt[a:b].tolist())
-    for a, b in zip(ends[:-1], ends[1:], strict=True)
+    render.strip(prompt[a:b].tolist()) for a, b in itertools.pairwise(ends)
   ]
 
 

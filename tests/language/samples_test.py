@@ -166,10 +166,9 @@ def by_a_random_model(tables, key):
 
 SOURCES = [
   ("prior", "small", "hand"),
-  ("prior", "full", "uniform"),
-  ("prior", "full", "hand"),
+  ("prior", "small", "uniform"),
+  ("model", "small", "hand"),
   ("model", "small", "uniform"),
-  ("model", "full", "hand"),
 ]
 WRITERS = {"prior": by_the_prior, "model": by_a_random_model}
 
@@ -199,7 +198,9 @@ def test_every_sample_fits_its_budget_and_its_level(written):
   assert (lengths >= 2).all() and (lengths <= budget[:, 0]).all()
   assert budget[:, 0].max() == level.program
   assert ((values != g.PAD).sum(1) <= level.items + 2).all()
-  literal = programs[(programs >= g.FIRST_INT) & (programs < g.FIRST_PRODUCTION)]
+  literal = programs[
+    (programs >= g.FIRST_INT) & (programs < g.FIRST_PRODUCTION)
+  ]
   literal = literal - g.FIRST_INT + g.INT_MIN
   assert literal.min() == 0 and literal.max() == level.literal
   for value in map(render.strip, values):

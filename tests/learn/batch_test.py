@@ -10,9 +10,7 @@ from bitzero_jax.learn.batch import Draw, draw
 from bitzero_jax.state import KINDS, Task
 
 PAIRS, WIDTH = 3, 4
-MANY = Draw(
-  rows=(300, 300, 300), fresh_share=0.25, shown=2, shown_weight=0.0
-)
+MANY = Draw(rows=(300, 300, 300), fresh_share=0.25, shown=2, shown_weight=0.0)
 jitted = jax.jit(draw, static_argnums=0)
 
 
@@ -105,7 +103,9 @@ def test_rows_ask_about_every_pair_and_belong_together():
   np.testing.assert_array_equal(deduction.prompt[:, 0], given // 10)
   result = abduction.prompt[:, -1 - WIDTH]
   np.testing.assert_array_equal(abduction.answer[:, 0], result - 5)
-  assert set(given % 10) == set(abduction.answer[:, 0] % 10) == set(range(PAIRS))
+  assert (
+    set(given % 10) == set(abduction.answer[:, 0] % 10) == set(range(PAIRS))
+  )
   # Two pairs of three in rotated order, each input before its output.
   first, output, second = (induction.prompt[:, i * WIDTH] for i in range(3))
   np.testing.assert_array_equal(output, first + 5)

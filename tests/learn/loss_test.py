@@ -133,9 +133,7 @@ def test_the_clip_is_that_of_ppo():
       advantage=jnp.full(8, sign * 2.0),
       counts=jnp.ones(8, bool),
     )
-    each = [
-      min(r * sign * 2, np.clip(r, 0.8, 1.28) * sign * 2) for r in ratios
-    ]
+    each = [min(r * sign * 2, np.clip(r, 0.8, 1.28) * sign * 2) for r in ratios]
     new = jnp.asarray(np.log(ratios)[:, None], jnp.float32)
     assert float(policy_loss(new, rows, WEIGHTS)) == pytest.approx(
       -np.mean(each), rel=1e-5
@@ -148,9 +146,10 @@ def test_the_clip_is_that_of_ppo():
 
 def test_on_policy_the_gradient_is_reinforce(table):
   rows = policy(table, WEIGHTS.propose_temperature)
-  total, parts = loss(toy(), WEIGHTS, table, {"propose": rows}, {})
-  got = jax.grad(
-    lambda p: loss(toy(), WEIGHTS, p, {"propose": rows}, {})[0]
+  (total, parts), got = jax.jit(
+    jax.value_and_grad(
+      lambda p: loss(toy(), WEIGHTS, p, {"propose": rows}, {}), has_aux=True
+    )
   )(table)
   live = (np.asarray(rows.answer) != 0) & np.asarray(rows.counts)[:, None]
 
@@ -182,7 +181,9 @@ def test_the_total_is_the_weighted_sum_of_its_parts(table):
   golds = {
     n: gold(columns=2 + i, seed=i, scored=4) for i, n in enumerate(KINDS)
   }
-  total, parts = loss(toy(), weights, table, answers, golds)
+  total, parts = jax.jit(lambda p: loss(toy(), weights, p, answers, golds))(
+    table
+  )
   nats, count = 0.0, 0.0
   for name, rows in golds.items():
     tokens = whole(rows)
@@ -251,7 +252,7 @@ def test_rows_that_do_not_count_give_no_gradient(table):
 def test_a_masked_token_sends_no_nan_through_the_gradient(table):
   rows = policy(table, 2.0)
   weights = WEIGHTS._replace(entropy=0.1)
-  slope = jax.grad(
-    lambda p: loss(toy(), weights, p, {"propose": rows}, {})[0]
-  )(1e3 * table)
+  slope = jax.grad(lambda p: loss(toy(), weights, p, {"propose": rows}, {})[0])(
+    1e3 * table
+  )
   assert np.isfinite(slope).all()

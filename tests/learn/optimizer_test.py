@@ -89,9 +89,7 @@ def test_stacked_muon_is_muon_of_each_matrix():
 def test_all_else_is_adamw(name):
   spec = SPEC._replace(name=name, weight_decay=0.1)
   got = walk(optimizer(spec))
-  plain = walk(
-    optax.adamw(schedule(spec), spec.b1, spec.b2, weight_decay=0.1)
-  )
+  plain = walk(optax.adamw(schedule(spec), spec.b1, spec.b2, weight_decay=0.1))
   for ours, theirs in zip(got, plain, strict=True):
     for room in ("norm", "embed"):
       jax.tree.map(

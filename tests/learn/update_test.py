@@ -68,17 +68,20 @@ def test_each_update_sees_its_own_part_once(material):
     )
   )(table, key)
 
+  @jax.jit
+  def one_update(params, part, step_key):
+    gold = draw(LEARNER.draw, fresh, sound, pool, step_key)
+    (_, parts), slope = jax.value_and_grad(
+      lambda p: loss(NETWORK, WEIGHTS, p, part, gold), has_aux=True
+    )(params)
+    parts["norm/gradient"] = jnp.sqrt(jnp.sum(slope**2))
+    return params - 0.5 * slope, parts
+
   params, seen = table, []
   size = ROWS // UPDATES
   for i, step_key in enumerate(jax.random.split(key, UPDATES)):
     part = jax.tree.map(lambda x, i=i: x[i * size : (i + 1) * size], rows)
-    gold = draw(LEARNER.draw, fresh, sound, pool, step_key)
-    (_, parts), slope = jax.value_and_grad(
-      lambda p, part=part, gold=gold: loss(NETWORK, WEIGHTS, p, part, gold),
-      has_aux=True,
-    )(params)
-    params = params - 0.5 * slope
-    parts["norm/gradient"] = jnp.sqrt(jnp.sum(slope**2))
+    params, parts = one_update(params, part, step_key)
     seen.append(parts)
   np.testing.assert_allclose(got, params, atol=1e-5)
   assert float(jnp.abs(got - table).max()) > 1e-3

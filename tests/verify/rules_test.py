@@ -14,7 +14,9 @@ NOBODY = np.zeros((0, 2), np.uint32)
 
 def outcome(*rows):
   """Rows of (behaviour, constant, identity), or an executor's reason."""
-  rows = [(r, 0, 0, 0) if isinstance(r, str) else ("accepted", *r) for r in rows]
+  rows = [
+    (r, 0, 0, 0) if isinstance(r, str) else ("accepted", *r) for r in rows
+  ]
   reason, mark, constant, identity = zip(*rows, strict=True)
   nothing = jnp.zeros((len(rows), 1, 1), jnp.int32)
   return Outcome(
@@ -40,7 +42,7 @@ def judged(gate, found, barred=(), held=(), size=None):
 
 
 def test_what_the_executor_refused_keeps_its_reason():
-  refused = [name for name in REASONS[1:8]]
+  refused = list(REASONS[1:8])
   assert judged(STRICT, outcome(*refused), barred=[0], held=[0]) == refused
 
 
@@ -103,8 +105,6 @@ def test_each_check_can_be_left_out_but_the_bar_cannot():
 def test_only_accepted_and_known_are_trained_on():
   codes = jnp.arange(len(REASONS))
   names = [
-    name
-    for name, ok in zip(REASONS, rules.trainable(codes), strict=True)
-    if ok
+    name for name, ok in zip(REASONS, rules.trainable(codes), strict=True) if ok
   ]
   assert names == ["accepted", "known"]

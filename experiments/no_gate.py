@@ -1,0 +1,18 @@
+"""Control of the demo: no gate: constants, identities and known tasks are let in.
+
+Run:      bitzero train --config=experiments/no_gate.py --workdir=runs/no_gate
+Takes:    as long as the demo.
+Expect:   see experiments/README.md.
+"""
+
+from bitzero_jax.config import default
+
+
+def get_config():
+  """Differences from the default config, which is the demo's."""
+  c = default()
+  c.name = "no gate"
+  c.gate.constant = False
+  c.gate.identity = False
+  c.gate.novel = False
+  return c

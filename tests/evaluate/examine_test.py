@@ -1,0 +1,118 @@
+"""A model sits an exam, greedily."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bitzero_jax import build
+from bitzero_jax import config as config_lib
+from bitzero_jax.evaluate.exam import build_exam
+from bitzero_jax.evaluate.examine import examiner, summarize
+from bitzero_jax.language import levels, rows
+from bitzero_jax.language.layout import Sizes
+from bitzero_jax.models.network import Network
+from bitzero_jax.state import KINDS, RIGHT, UNKNOWN, WRONG
+from bitzero_jax.verify.executor import Executor
+from bitzero_jax.verify.judge import Bounds, Judge
+
+LEVEL = levels.LEVELS["small"]
+SIZES = Sizes(
+  program=LEVEL.program, value=LEVEL.items + 2, shown=4, references=1
+)
+BOUNDS = Bounds(*map(np.int32, (LEVEL.items, LEVEL.low, LEVEL.high)))
+
+
+@pytest.fixture(scope="module")
+def judge():
+  with Executor() as executor:
+    made = Judge(executor, 6)
+    yield made
+    assert made.failure is None
+
+
+@pytest.fixture(scope="module")
+def exam(judge):
+  return build_exam(
+    judge,
+    LEVEL,
+    SIZES,
+    BOUNDS,
+    weights="hand",
+    tried=9,
+    candidates=500,
+    tasks=4,
+    bar_share=0.5,
+    output_share=0.2,
+    seed=0,
+  )
+
+
+def scholar(exam):
+  """A model that has learnt the exam by heart: it looks its prompt up."""
+  known = []
+  for kind in range(len(KINDS)):
+    tasks = jax.tree.map(jnp.asarray, exam.tasks)
+    known.append(rows.rows_of(kind, tasks, jnp.asarray(exam.pair), 4))
+
+  def prefill(weights, prompt, slots):
+    answer = jnp.zeros((prompt.shape[0], 32), jnp.int32)
+    for prompts, gold in known:
+      if prompts.shape[1] != prompt.shape[1]:
+        continue
+      same = (prompt[:, None] == prompts[None]).all(-1)
+      mine = jnp.pad(gold, ((0, 0), (0, 32 - gold.shape[1])))
+      found = mine[jnp.argmax(same, axis=1)]
+      answer = jnp.where(same.any(1)[:, None], found, answer)
+    return decode(weights, None, (answer, jnp.int32(0)))
+
+  def decode(weights, token, cache):
+    answer, at = cache
+    said = jax.lax.dynamic_index_in_dim(answer, at, axis=1, keepdims=False)
+    logits = 50.0 * jax.nn.one_hot(said, 300)[:, : weights.shape[0]]
+    return logits, (answer, at + 1)
+
+  return Network(None, lambda params: params, None, prefill, decode)
+
+
+def test_one_who_knows_every_answer_has_full_marks(exam, judge):
+  from bitzero_jax.language.grammar import VOCABULARY
+
+  grades = examiner(scholar(exam), exam, judge)(jnp.zeros(VOCABULARY))
+  for name in KINDS:
+    assert (grades[name] == RIGHT).all(), name
+  summary = summarize(exam, grades)
+  assert set(summary.values()) == {1.0}
+
+
+def test_an_untrained_model_is_graded_the_same_every_time(exam, judge):
+  config = config_lib.default()
+  config.model.width, config.model.layers, config.model.hidden = 32, 1, 32
+  net = build.build_network(config)
+  params = net.init(jax.random.key(0))
+  scale = params["model"]["norm"]["scale"]
+  params["model"]["norm"]["scale"] = jnp.ones_like(scale)
+  examine = examiner(net, exam, judge)
+  one, two = examine(params), examine(params)
+  assert set(one) == set(KINDS)
+  for name in KINDS:
+    assert one[name].shape == exam.pair.shape
+    assert set(one[name].tolist()) <= {RIGHT, WRONG}
+    np.testing.assert_array_equal(one[name], two[name])
+  assert np.mean(one["induction"] == RIGHT) < 0.5
+
+
+def test_a_summary_leaves_unknown_verdicts_and_long_programs_out(exam):
+  grades = {name: np.full(len(exam.pair), WRONG) for name in KINDS}
+  mine = np.flatnonzero(exam.bucket == 1)
+  grades["deduction"][mine[0]] = RIGHT
+  grades["deduction"][mine[1]] = UNKNOWN
+  grades["abduction"][exam.bucket == 3] = RIGHT
+  grades["induction"][exam.bucket == 2] = UNKNOWN
+  summary = summarize(exam, grades)
+  trained = int((exam.bucket < 3).sum())
+  assert summary["eval/deduction"] == pytest.approx(1 / (trained - 1))
+  assert summary["eval/deduction/4-5"] == pytest.approx(1 / (len(mine) - 1))
+  assert summary["eval/abduction"] == 0
+  assert summary["eval/abduction/long 9-14"] == 1
+  assert "eval/induction/6-8" not in summary

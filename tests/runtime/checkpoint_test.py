@@ -1,0 +1,131 @@
+"""What was saved comes back, bit for bit, or not at all."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bitzero_jax.runtime import checkpoint
+
+
+def state(seed=0):
+  """Every kind of leaf that a run has."""
+  key = jax.random.key(seed)
+  return {
+    "params": {
+      "kernel": jax.random.normal(key, (64, 32)),
+      "half": jax.random.normal(key, (5,)).astype(jnp.bfloat16),
+    },
+    "key": jax.random.key_data(key),
+    "round": jnp.int32(seed),
+    "odd": jnp.array([jnp.nan, jnp.inf, -0.0]),
+    "none": jnp.zeros((0, 2), jnp.uint32),
+    "flags": jnp.array([True, False]),
+  }
+
+
+def assert_same(one, other):
+  assert jax.tree.structure(one) == jax.tree.structure(other)
+  for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+    assert a.dtype == b.dtype
+    assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+def test_every_bit_comes_back(tmp_path):
+  with checkpoint.opened(tmp_path) as checkpoints:
+    assert checkpoints.last() is None
+    assert checkpoints.best() is None
+    checkpoints.save(3, state(1), None)
+    checkpoints.wait()
+    assert_same(checkpoints.restore(3, state(0)), state(1))
+  with checkpoint.opened(tmp_path, create=False) as checkpoints:
+    assert checkpoints.last() == 3
+    assert_same(checkpoints.restore(3, state(0)), state(1))
+    assert_same(checkpoints.read(3), state(1))
+
+
+def test_a_save_holds_what_was_given_though_its_buffers_go_on(tmp_path):
+  """A round donates its state, while the save may still be under way."""
+
+  @functools.partial(jax.jit, donate_argnums=0)
+  def move(x):
+    return jax.tree.map(lambda leaf: leaf + 1, x)
+
+  live = {"big": jnp.zeros(4_000_000), "small": jnp.zeros(3)}
+  with checkpoint.opened(tmp_path) as checkpoints:
+    for number in (0, 1):
+      checkpoints.save(number, live, None)
+      live = jax.block_until_ready(move(live))
+      like = live
+    checkpoints.wait()
+    for number in (0, 1):
+      back = checkpoints.restore(number, like)
+      for leaf in jax.tree.leaves(back):
+        np.testing.assert_array_equal(leaf, number)
+
+
+def test_the_last_two_and_the_best_are_kept(tmp_path):
+  scores = {1: 0.2, 2: 0.9, 3: 0.4, 4: 0.3, 5: None}
+  with checkpoint.opened(tmp_path) as checkpoints:
+    for number, score in scores.items():
+      checkpoints.save(number, state(number), score)
+    checkpoints.wait()
+    assert checkpoints.last() == 5
+    assert checkpoints.best() == 2
+  with checkpoint.opened(tmp_path, create=False) as checkpoints:
+    assert (checkpoints.last(), checkpoints.best()) == (5, 2)
+    assert_same(checkpoints.restore(2, state()), state(2))
+  kept = {p.name for p in (tmp_path / checkpoint.FOLDER).iterdir()}
+  assert kept == {"2", "4", "5"}
+
+
+def test_a_round_is_saved_once(tmp_path):
+  with checkpoint.opened(tmp_path) as checkpoints:
+    checkpoints.save(1, state(1), None)
+    checkpoints.save(1, state(2), None)
+    checkpoints.wait()
+    assert_same(checkpoints.restore(1, state()), state(1))
+
+
+def test_a_torn_save_is_never_seen(tmp_path):
+  with checkpoint.opened(tmp_path) as checkpoints:
+    checkpoints.save(1, state(1), None)
+  torn = tmp_path / checkpoint.FOLDER / "2.orbax-checkpoint-tmp"
+  (torn / "default").mkdir(parents=True)
+  for create in (False, True):
+    with checkpoint.opened(tmp_path, create=create) as checkpoints:
+      assert checkpoints.last() == 1
+      assert_same(checkpoints.restore(1, state()), state(1))
+  with checkpoint.opened(tmp_path) as checkpoints:
+    checkpoints.save(2, state(2), None)
+    checkpoints.wait()
+    assert_same(checkpoints.restore(2, state()), state(2))
+
+
+def without(name):
+  return {k: v for k, v in state().items() if k != name}
+
+
+@pytest.mark.parametrize(
+  "like",
+  [
+    without("odd"),
+    state() | {"more": jnp.zeros(3)},
+    state() | {"flags": jnp.zeros(3, bool)},
+  ],
+  ids=["less", "more", "wider"],
+)
+def test_another_structure_is_refused(tmp_path, like):
+  with checkpoint.opened(tmp_path) as checkpoints:
+    checkpoints.save(1, state(1), None)
+    checkpoints.wait()
+    with pytest.raises(ValueError):
+      checkpoints.restore(1, like)
+
+
+def test_reading_makes_no_folder(tmp_path):
+  with pytest.raises(FileNotFoundError, match="nothing was trained"):
+    checkpoint.Checkpoints(tmp_path, create=False)
+  assert list(tmp_path.iterdir()) == []
