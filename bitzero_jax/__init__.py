@@ -36,7 +36,9 @@ def __getattr__(name: str) -> Any:
   """Imports a public name from its room."""
   if name not in _HOME:
     raise AttributeError(f"bitzero_jax has no {name!r}")
-  return getattr(importlib.import_module(_HOME[name]), _NAME_THERE.get(name, name))
+  return getattr(
+    importlib.import_module(_HOME[name]), _NAME_THERE.get(name, name)
+  )
 
 
 def __dir__() -> list[str]:

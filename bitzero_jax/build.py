@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from bitzero_jax import propose, solve, step
 from bitzero_jax import config as config_lib
+from bitzero_jax import propose, solve, step
 from bitzero_jax.curriculum import pool as pool_lib
 from bitzero_jax.evaluate import exam as exam_lib
 from bitzero_jax.language import grammar, levels
@@ -23,12 +23,11 @@ from bitzero_jax.models.network import Network, network
 from bitzero_jax.models.transformer import Transformer, identity
 from bitzero_jax.quant import activations, table, tree
 from bitzero_jax.quant.base import Quantizer
-from bitzero_jax.state import LoopState
+from bitzero_jax.state import Array, LoopState
 from bitzero_jax.verify import bridge, rules
 from bitzero_jax.verify.executor import Executor
 from bitzero_jax.verify.judge import Bounds, Judge
 from bitzero_jax.verify.verdict import Limits
-
 
 DATA_AXIS = bridge.DATA_AXIS
 ACTIVATIONS = {"int8": activations.fake_quant, "none": identity}
@@ -69,6 +68,7 @@ def build_language(config: Any) -> Language:
     program=max(level.program for level in chosen),
     value=max(level.items for level in chosen) + 2,
     shown=config.language.shown,
+    hidden=config.language.hidden,
     references=config.propose.references,
   )
   return Language(sizes, at, bounds[-1])
@@ -141,7 +141,7 @@ def build_executor(config: Any) -> Executor:
   )
 
 
-def build_state(config: Any, barred: np.ndarray) -> LoopState:
+def build_state(config: Any, barred: Array) -> LoopState:
   """The state before the first round.
 
   Args:
@@ -210,9 +210,7 @@ def build_parts(config: Any) -> step.Parts:
   )
 
   def judge(outcome, barred, pool):
-    return rules.judge(
-      gate, outcome, barred, pool.tasks.behaviour, pool.size
-    )
+    return rules.judge(gate, outcome, barred, pool.tasks.behaviour, pool.size)
 
   def policy_rows(rollout, advantages, counts):
     return PolicyRows(

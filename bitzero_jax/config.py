@@ -27,7 +27,7 @@ LEVELS = ("small", "full")
 KINDS = ("deduction", "abduction", "induction")
 
 
-def default() -> ConfigDict:
+def default() -> Any:
   """The default configuration: a small ternary learner on a laptop."""
   c = ConfigDict()
   c.name = "default"  # shown in the report
@@ -42,7 +42,8 @@ def default() -> ConfigDict:
   c.language.weights = "hand"  # the grammar prior's weights, or "uniform"
   c.language.uniform_budget = True  # spread program budgets evenly by length
   c.language.pairs = 12  # input-output pairs kept for a task
-  c.language.shown = 4  # of them shown to induction; the others stay hidden
+  c.language.shown = 4  # of them shown to induction
+  c.language.hidden = 2  # further ones that an induction answer must get right
   c.language.spare = 4  # inputs tried beyond `pairs`, for those that fail
 
   c.model = ConfigDict()
@@ -164,7 +165,20 @@ def validate(config: Any) -> None:
     1.0,
   )
   _within(config, "quant.planes", 1, 5)
-  _within(config, "learn.hindsight learn.shown_weight learn.solve learn.propose", 0.0, 1e3)
+  _within(config, "solve.buffer_rows propose.references", 0, 1 << 20)
+  _within(config, "optimizer.warmup", 0, 1 << 30)
+  _within(config, "learn.clip_low optimizer.b1 optimizer.b2", 0.0, 1.0)
+  _within(config, "learn.clip_high optimizer.weight_decay", 0.0, 1e3)
+  _require(
+    config.executor.workers % 2 == 0,
+    f"executor.workers={config.executor.workers} must be even: two hash seeds",
+  )
+  _within(
+    config,
+    "learn.hindsight learn.shown_weight learn.solve learn.propose",
+    0.0,
+    1e3,
+  )
   _require(
     config.propose.candidates % 3 == 0,
     f"propose.candidates={config.propose.candidates} must be a multiple of 3",
@@ -202,9 +216,14 @@ def _check_language(language: Any) -> None:
     f"language.widen_at={language.widen_at} must not decrease",
   )
   _require(
-    0 < language.shown < language.pairs,
-    f"language.shown={language.shown} must be at least 1 and below "
-    f"language.pairs={language.pairs}",
+    language.shown > 0 and language.hidden > 0,
+    f"language.shown={language.shown} and language.hidden={language.hidden} "
+    "must be at least 1",
+  )
+  _require(
+    language.shown + language.hidden <= language.pairs,
+    f"language.shown + language.hidden = {language.shown + language.hidden} "
+    f"must be at most language.pairs={language.pairs}",
   )
   _require(
     language.spare >= 0, f"language.spare={language.spare} must not be negative"
@@ -226,7 +245,9 @@ def _check_split(config: Any) -> None:
   )
   per_kind = fresh + config.solve.buffer_rows
   answers = per_kind * config.solve.samples
-  written = 3 * round(config.propose.candidates * config.propose.model_share / 3)
+  written = 3 * round(
+    config.propose.candidates * config.propose.model_share / 3
+  )
   for rows, what in (
     (answers, "(solve.fresh_rows + solve.buffer_rows) * solve.samples"),
     (written, "propose.candidates * propose.model_share"),
@@ -284,7 +305,7 @@ def from_dict(values: dict[str, Any]) -> ConfigDict:
   return config
 
 
-def _fill(config: ConfigDict, values: dict[str, Any], path: str) -> None:
+def _fill(config: Any, values: dict[str, Any], path: str) -> None:
   missing = sorted(set(config) - set(values))
   unknown = sorted(set(values) - set(config))
   if missing or unknown:
@@ -294,6 +315,13 @@ def _fill(config: ConfigDict, values: dict[str, Any], path: str) -> None:
     )
   for name, value in values.items():
     if isinstance(config[name], ConfigDict):
+      if not isinstance(value, dict):
+        raise ValueError(f"{path}{name}={value!r} must be a group of keys")
       _fill(config[name], value, f"{path}{name}.")
-    else:
+      continue
+    try:
       config[name] = tuple(value) if isinstance(value, list) else value
+    except TypeError:
+      raise ValueError(
+        f"{path}{name}={value!r} must be like {config[name]!r}"
+      ) from None

@@ -1,4 +1,4 @@
-"""Cached decoding under the grammar's mask; used by propose, solve, evaluate."""
+"""Cached decoding under the mask; used by propose, solve, evaluate."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def write(
     weights: from `network.weights`.
     tables: the language level's tables.
     plan: what to write, B rows.
-    prompt: int32 [B, P], padding on the left.
+    prompt: int32 [B, P], padding inside, ANSWER in the last column.
     key: PRNG key, consumed.
     length: A, tokens of the longest answer.
     slots: deepest stack of the automaton.
@@ -60,9 +60,9 @@ def write(
       token = jax.random.categorical(step_key, policy, axis=-1)
     token = token.astype(jnp.int32)
     taken = jnp.take_along_axis(policy, token[:, None], axis=-1)[:, 0]
-    states = jax.vmap(
-      lambda p, s, t: automaton.advance(tables, p, s, t)
-    )(plan, states, token)
+    states = jax.vmap(lambda p, s, t: automaton.advance(tables, p, s, t))(
+      plan, states, token
+    )
     logits, cache = network.decode(weights, token, cache)
     return (logits, cache, states), (token, taken * (token != PAD), bias)
 

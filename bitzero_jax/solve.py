@@ -1,5 +1,6 @@
 """SOLVE: sound tasks and a key in, answers out."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +15,15 @@ from bitzero_jax.language.levels import Tables
 from bitzero_jax.language.rows import plan_of, rows_of
 from bitzero_jax.models.network import Network
 from bitzero_jax.models.policy import chosen, log_policy
-from bitzero_jax.state import INDUCTION, KINDS, Answers, Rollout, Task, join, take
+from bitzero_jax.state import (
+  INDUCTION,
+  KINDS,
+  Answers,
+  Rollout,
+  Task,
+  join,
+  take,
+)
 
 
 class Solver(NamedTuple):
@@ -74,11 +83,8 @@ def pose(
 
 def _split(group: Posed, record: Any) -> list[Any]:
   """Rows of `record` by type, in the group's order."""
-  ends = [sum(group.rows[:i]) for i in range(len(group.rows) + 1)]
-  return [
-    jax.tree.map(lambda leaf, a=a, b=b: leaf[a:b], record)
-    for a, b in zip(ends[:-1], ends[1:], strict=True)
-  ]
+  ends = itertools.accumulate(group.rows, initial=0)
+  return [take(record, slice(a, b)) for a, b in itertools.pairwise(ends)]
 
 
 def solve(
@@ -96,7 +102,8 @@ def solve(
   Args:
     solver, network, weights, tables: the model and the level.
     tasks: for each type, B tasks.
-    pairs: for each type, int32 [B], the pair to ask about.
+    pairs: for each type, int32 [B], the pair to ask about, one of the first
+      shown + hidden.
     asked: for each type, bool [B], False for rows that only fill the batch.
     key: PRNG key, consumed.
 
@@ -105,6 +112,7 @@ def solve(
     task together.
   """
   sizes = solver.sizes
+  known = sizes.shown + sizes.hidden
   copies = [
     jnp.repeat(jnp.arange(t.kind.shape[0]), solver.samples) for t in tasks
   ]
@@ -128,8 +136,8 @@ def solve(
       answers = Answers(
         kind=jnp.full(pair.shape, kind, jnp.int32),
         program=many[kind].program,
-        inputs=many[kind].inputs,
-        outputs=many[kind].outputs,
+        inputs=many[kind].inputs[:, :known],
+        outputs=many[kind].outputs[:, :known],
         pair=jnp.full_like(pair, sizes.shown) if kind == INDUCTION else pair,
         answer=mine.answer,
         asked=asked[kind][copies[kind]],

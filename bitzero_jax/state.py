@@ -8,12 +8,11 @@ C pool capacity. All tokens are int32 and 0 is padding.
 from typing import Any
 
 import jax
-import numpy as np
 import jax.numpy as jnp
 from flax import struct
 
-# On the device, or the host's copy of it.
-Array = jax.Array | np.ndarray
+# jax.Array on the device, numpy.ndarray on the host, a shape where one is due.
+Array = Any
 
 KINDS = ("deduction", "abduction", "induction")
 DEDUCTION, ABDUCTION, INDUCTION = range(3)
@@ -66,7 +65,7 @@ class Rollout:
   """Rows that a model wrote, with what its sampler knew.
 
   Attributes:
-    prompt: int32 [B, P], padding on the left.
+    prompt: int32 [B, P], padding inside.
     answer: int32 [B, A], padding on the right.
     log_prob: float32 [B, A], of each answer token, 0 on padding.
     bias: float32 [B, A, V], what the grammar added to the logits: its weighted
@@ -196,7 +195,7 @@ def empty_task(rows: int, pairs: int, program: int, value: int) -> Task:
   )
 
 
-def take(record: Any, index: jax.Array) -> Any:
+def take(record: Any, index: Array | slice) -> Any:
   """Rows `index` of every array in a record."""
   return jax.tree.map(lambda leaf: leaf[index], record)
 

@@ -7,6 +7,7 @@ joins them with the host in one of two ways: callbacks inside one compiled
 round, or three compiled stages with the host called between them.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -164,7 +165,9 @@ def solve_stage(
 def _widen(answers: Answers, solved: list[tuple[Answers, Rollout]]) -> Answers:
   width = max(a.answer.shape[1] for a, _ in solved)
   fill = width - answers.answer.shape[1]
-  return answers.replace(answer=jnp.pad(answers.answer, ((0, 0), (0, fill))))
+  return dataclasses.replace(
+    answers, answer=jnp.pad(answers.answer, ((0, 0), (0, fill)))
+  )
 
 
 def learn_stage(
@@ -279,7 +282,7 @@ Round = Callable[[LoopState], tuple[LoopState, Metrics, Trace]]
 def wire(
   parts: Parts,
   check: Callable[..., Outcome],
-  grade: Callable[[Answers], jax.Array],
+  grade: Callable[[Answers], Any],
   *,
   sharding: jax.sharding.Sharding | None,
 ) -> Round:
@@ -295,16 +298,13 @@ def wire(
   Returns:
     state -> (state, metrics, trace). The state is donated.
   """
-  stages = [
-    functools.partial(stage, parts)
-    for stage in (propose_stage, solve_stage, learn_stage)
-  ]
+  propose = functools.partial(propose_stage, parts)
+  solve = functools.partial(solve_stage, parts)
+  learn = functools.partial(learn_stage, parts)
+  bring: Callable[[Any], Any] = lambda request: request  # noqa: E731
   if sharding is None:
-    propose, solve, learn = map(jax.jit, stages)
+    propose, solve, learn = jax.jit(propose), jax.jit(solve), jax.jit(learn)
     bring = jax.device_get
-  else:
-    propose, solve, learn = stages
-    bring = lambda request: request  # noqa: E731
 
   def one_round(state: LoopState) -> tuple[LoopState, Metrics, Trace]:
     carry, request = propose(state)

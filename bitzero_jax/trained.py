@@ -86,6 +86,7 @@ def evaluate(
   if suite == "human":
     exam = human.human_exam(judge, level, language.sizes, language.last_bounds)
     return head | _sit(model, judge, exam)
+  assert data is not None  # checked above, for the type checker
   if suite == "list_functions":
     return head | list_functions.score(
       model.executor,

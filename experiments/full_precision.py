@@ -1,6 +1,7 @@
 """Control of the demo: full-precision weights and activations.
 
-Run:      bitzero train --config=experiments/full_precision.py --workdir=runs/full_precision
+Run:      bitzero train --config=experiments/full_precision.py \
+            --workdir=runs/full_precision
 Takes:    as long as the demo.
 Expect:   see experiments/README.md.
 """

@@ -1,6 +1,7 @@
-"""Control of the demo: no gate: constants, identities and known tasks are let in.
+"""Control of the demo: constants, identities and duplicates are let in.
 
-Run:      bitzero train --config=experiments/no_gate.py --workdir=runs/no_gate
+Run:      bitzero train --config=experiments/no_gate.py \
+            --workdir=runs/no_gate
 Takes:    as long as the demo.
 Expect:   see experiments/README.md.
 """

@@ -1,6 +1,7 @@
 """Control of the demo: no hindsight: pure reinforcement learning.
 
-Run:      bitzero train --config=experiments/no_hindsight.py --workdir=runs/no_hindsight
+Run:      bitzero train --config=experiments/no_hindsight.py \
+            --workdir=runs/no_hindsight
 Takes:    as long as the demo.
 Expect:   see experiments/README.md.
 """

@@ -1,6 +1,7 @@
 """Control of the demo: every task drawn at random from the grammar's prior.
 
-Run:      bitzero train --config=experiments/random_proposals.py --workdir=runs/random_proposals
+Run:      bitzero train --config=experiments/random_proposals.py \
+            --workdir=runs/random_proposals
 Takes:    as long as the demo.
 Expect:   see experiments/README.md.
 """

@@ -14,7 +14,7 @@ from bitzero_jax.language.layout import Sizes
 from bitzero_jax.propose import Proposer, propose
 from bitzero_jax.state import MODEL, PRIOR
 
-SIZES = Sizes(program=8, value=7, shown=4, references=2)
+SIZES = Sizes(program=8, value=7, shown=4, hidden=2, references=2)
 PROPOSER = Proposer(
   sizes=SIZES,
   candidates=48,

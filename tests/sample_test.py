@@ -11,7 +11,7 @@ from bitzero_jax.language import automaton, layout, levels, prior, render
 from bitzero_jax.language.grammar import PAD
 from bitzero_jax.models.policy import chosen, entropy, log_policy
 
-SIZES = layout.Sizes(program=8, value=7, shown=4, references=1)
+SIZES = layout.Sizes(program=8, value=7, shown=4, hidden=2, references=1)
 LENGTH = SIZES.proposal[1]
 ROWS = 72
 

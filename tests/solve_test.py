@@ -14,7 +14,7 @@ from bitzero_jax.language.rows import plan_of, rows_of
 from bitzero_jax.solve import Solver, gold_probability, pose, solve
 from bitzero_jax.state import ABDUCTION, DEDUCTION, INDUCTION, KINDS, Task
 
-SIZES = Sizes(program=8, value=7, shown=2, references=1)
+SIZES = Sizes(program=8, value=7, shown=2, hidden=2, references=1)
 INPUTS = ("[3, 1]", "[]", "[2]")
 TASKS = {
   "sorted(x)": ("[1, 3]", "[]", "[2]"),

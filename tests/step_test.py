@@ -77,6 +77,8 @@ def play(config, executor, rounds=ROUNDS, barred=NOBODY):
 
 
 def go_on(config, one_round, judge, rounds=ROUNDS, barred=NOBODY):
+  judge.checked.clear()
+  judge.graded.clear()
   state, metrics, traces = awake(config, barred), [], []
   for _ in range(rounds):
     state, measured, trace = one_round(state)
@@ -263,6 +265,7 @@ with open({out!r}, "wb") as file:
 """
 
 
+@pytest.mark.slow
 def test_four_devices_share_the_host_calls_and_agree_with_one(run, tmp_path):
   out = tmp_path / "run"
   flag = "--xla_force_host_platform_device_count=4"

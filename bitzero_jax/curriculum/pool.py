@@ -35,7 +35,10 @@ def reservoir(
   ever = pool.admitted + rank + 1
   drawn = jax.random.randint(key, rank.shape, 0, jnp.maximum(ever, 1))
   slot = jnp.where(append < capacity, append, drawn)
-  return jnp.where(accepted, slot, capacity)
+  slot = jnp.where(accepted, slot, capacity)
+  rows = jnp.arange(slot.shape[0])
+  later = (slot[:, None] == slot[None]) & (rows[None] > rows[:, None])
+  return jnp.where(later.any(axis=1), capacity, slot)  # the last one stays
 
 
 def priority(

@@ -376,6 +376,7 @@ def _bytes_cell(groups: Iterable[Rows]) -> str:
 
 
 def total(rows: Rows, field: str) -> float:
+  """Sum of one field over rows."""
   return sum(row[field] for row in rows)
 
 

@@ -104,7 +104,9 @@ def curve(arm: Arm) -> list[str]:
     here = [run[step] for run in arm.runs]
     seconds = statistics.fmean(x["seconds"] for x in here)
     scores = [_cell([x[f"eval/{c}"] for x in here]) for c in COLUMNS]
-    lines.append("| " + " | ".join([str(step), f"{seconds:.0f}", *scores]) + " |")
+    lines.append(
+      "| " + " | ".join([str(step), f"{seconds:.0f}", *scores]) + " |"
+    )
   return lines
 
 

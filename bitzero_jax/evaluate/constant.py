@@ -1,4 +1,4 @@
-"""The best constant answer: what an exam gives to somebody who reads nothing."""
+"""The best constant answer: an exam's score for reading nothing."""
 
 from collections import Counter
 from typing import NamedTuple

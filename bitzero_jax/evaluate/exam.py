@@ -1,5 +1,6 @@
 """The held-out exam: behaviours that training is barred from ever seeing."""
 
+import itertools
 from typing import NamedTuple
 
 import jax
@@ -42,7 +43,7 @@ def _buckets(level: Level) -> list[tuple[str, int, int]]:
   cuts = [2, 4, 6, top + 1]
   rows = [
     (f"{low}-{high - 1}", low, high - 1)
-    for low, high in zip(cuts[:-1], cuts[1:], strict=True)
+    for low, high in itertools.pairwise(cuts)
   ]
   return [*rows, (f"long {top + 1}-{top + LONGER}", top + 1, top + LONGER)]
 
@@ -132,6 +133,7 @@ def build_exam(
       shortest[digest] = int(i)
   found = np.array(sorted(shortest.values()), np.int64)
 
+  known = sizes.shown + sizes.hidden
   buckets = _buckets(level)
   most = max(1, int(output_share * tasks * len(buckets)))
   outputs: dict[tuple[int, ...], int] = {}
@@ -148,7 +150,7 @@ def build_exam(
     for i in mine[:room] if trained else mine:
       if taken == want:
         break
-      pair = _uncommon(outcome.outputs[i], outputs, most)
+      pair = _uncommon(outcome.outputs[i, :known], outputs, most)
       if pair is not None:
         chosen.append((int(i), pair, number))
         taken += 1
@@ -167,8 +169,8 @@ def build_exam(
   return Exam(
     tasks=Task(
       program=drawn.program[index],
-      inputs=outcome.inputs[index],
-      outputs=outcome.outputs[index],
+      inputs=outcome.inputs[index, :known],
+      outputs=outcome.outputs[index, :known],
       behaviour=outcome.behaviour[index],
       kind=drawn.kind[index],
       source=drawn.source[index],

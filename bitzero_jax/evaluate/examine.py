@@ -60,8 +60,7 @@ def examiner(network: Network, exam: Exam, judge: Judge) -> Examiner:
   def examine(params) -> dict[str, np.ndarray]:
     answers = jax.device_get(answer(params))
     return {
-      name: judge.grade(mine)
-      for name, mine in zip(KINDS, answers, strict=True)
+      name: judge.grade(mine) for name, mine in zip(KINDS, answers, strict=True)
     }
 
   return examine
@@ -85,4 +84,4 @@ def summarize(exam: Exam, grades: dict[str, np.ndarray]) -> dict[str, float]:
 
 
 def _share(grade: np.ndarray, where: np.ndarray) -> float:
-  return float(np.mean(grade[where] == RIGHT))
+  return float(np.sum(grade[where] == RIGHT) / max(np.sum(where), 1))

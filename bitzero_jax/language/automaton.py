@@ -70,9 +70,7 @@ def legal(tables: Tables, state: Automaton) -> jax.Array:
   return jnp.where(state.depth > 0, open_row, done)
 
 
-def bias(
-  tables: Tables, state: Automaton, prior_weight: float
-) -> jax.Array:
+def bias(tables: Tables, state: Automaton, prior_weight: float) -> jax.Array:
   """What the grammar adds to a model's logits: float32 [V].
 
   The weighted log-prior on legal tokens (not renormalised over them), `NEVER`
@@ -116,7 +114,9 @@ def advance(
     remaining=jnp.where(turn, plan.budget[following], state.remaining - 1),
     segment=jnp.where(turn, following, state.segment),
   )
-  return jax.tree.map(lambda new, old: jnp.where(open_row, new, old), moved, state)
+  return jax.tree.map(
+    lambda new, old: jnp.where(open_row, new, old), moved, state
+  )
 
 
 def bias_along(

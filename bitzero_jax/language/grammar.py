@@ -40,7 +40,7 @@ class Production(NamedTuple):
       what exists only inside a comprehension, where `v` is bound.
     arguments: types of the arguments. "int" and "bool" stay in the scope of
       the row; "body" (an int other than plain `v`) and "bool_v" open the scope
-      of `v`; a list never sees `v`, so comprehensions do not nest.
+      of `v`; a list never sees `v`.
     weight: share among the rows of its type in the grammar's prior.
     level: first level that holds the row, "small" or "full".
   """
@@ -63,9 +63,9 @@ PRODUCTIONS = (
   Production("all_but_last", "<0>[:-1]", "list", ("list",), 0.7),
   Production("concat", "<0> + <1>", "list", ("list", "list"), 1.2),
   Production("wrap", "[{0}]", "list", ("int",), 0.8),
-  Production("map", "[{1} for v in {0}]", "list", ("list", "body"), 2.5),
+  Production("map", "[{1} for v in <0>]", "list", ("list", "body"), 2.5),
   Production(
-    "filter", "[v for v in {0} if {1}]", "list", ("list", "bool_v"), 2.5
+    "filter", "[v for v in <0> if {1}]", "list", ("list", "bool_v"), 2.5
   ),
   Production("sorted_set", "sorted(set({0}))", "list", ("list",), 0.5),
   Production(
@@ -120,8 +120,8 @@ VOCABULARY = FIRST_PRODUCTION + len(PRODUCTIONS)
 TOKEN_OF = {row.name: FIRST_PRODUCTION + i for i, row in enumerate(PRODUCTIONS)}
 
 # What may stand on the automaton's stack. "program" is a list or an int; "body"
-# is an int in the scope of `v`, but not plain `v`; the last four make values: an argument (always a list), any value, and the first
-# and further items of a list.
+# is an int in the scope of `v`, but not plain `v`. The last four make values:
+# an argument (always a list), any value, a list's first item and further ones.
 NONTERMINALS = (
   "none",
   "program",

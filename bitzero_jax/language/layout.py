@@ -26,12 +26,14 @@ class Sizes(NamedTuple):
     program: longest program, Lp.
     value: longest value, Lv: a list's items and its two brackets.
     shown: example pairs that an induction prompt holds.
+    hidden: further pairs that an induction answer is scored on.
     references: programs from the pool in a proposal prompt.
   """
 
   program: int
   value: int
   shown: int
+  hidden: int
   references: int
 
   @property

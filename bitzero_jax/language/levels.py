@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bitzero_jax.language import grammar as g
+from bitzero_jax.state import Array
 
 
 class Level(NamedTuple):
@@ -51,13 +52,13 @@ class Tables(NamedTuple):
     program, items: int32 [], the level's limits.
   """
 
-  allowed: np.ndarray
-  pushed: np.ndarray
-  need: np.ndarray
-  minimum: np.ndarray
-  log_prior: np.ndarray
-  program: np.ndarray
-  items: np.ndarray
+  allowed: Array
+  pushed: Array
+  need: Array
+  minimum: Array
+  log_prior: Array
+  program: Array
+  items: Array
 
 
 NEVER = -1e9

@@ -26,9 +26,9 @@ def sample(
   def step(states, step_key):
     bias = jax.vmap(lambda s: automaton.bias(tables, s, 1.0))(states)
     token = jax.random.categorical(step_key, bias)
-    following = jax.vmap(
-      lambda p, s, t: automaton.advance(tables, p, s, t)
-    )(plan, states, token)
+    following = jax.vmap(lambda p, s, t: automaton.advance(tables, p, s, t))(
+      plan, states, token
+    )
     return following, token
 
   begin = jax.vmap(lambda p: automaton.start(tables, p, slots))(plan)

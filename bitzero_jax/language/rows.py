@@ -1,4 +1,4 @@
-"""A task posed as one type: its prompt, its gold answer, and the answer's form."""
+"""A task posed as one type: prompt, gold answer, and the answer's form."""
 
 import jax
 import jax.numpy as jnp

@@ -1,5 +1,6 @@
-"""Rows for one gradient update: verified tasks, posed with their gold answer."""
+"""Rows for one gradient update: verified tasks with their gold answers."""
 
+import dataclasses
 import math
 from typing import NamedTuple
 
@@ -132,7 +133,8 @@ def _rotate(tasks: Task, by: jax.Array) -> Task:
   """Pairs of each task in rotated order."""
   pairs = tasks.inputs.shape[1]
   turn = ((by[:, None] + jnp.arange(pairs)) % pairs)[..., None]
-  return tasks.replace(
+  return dataclasses.replace(
+    tasks,
     inputs=jnp.take_along_axis(tasks.inputs, turn, axis=1),
     outputs=jnp.take_along_axis(tasks.outputs, turn, axis=1),
   )

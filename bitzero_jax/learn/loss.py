@@ -43,6 +43,10 @@ class Batch(NamedTuple):
   scored: int
 
 
+def _batch(rows: GoldRows | PolicyRows, scored: int) -> Batch:
+  return Batch(jnp.concatenate([rows.prompt, rows.answer], axis=1), scored)
+
+
 def forward(
   network: Network, weights: Any, batches: dict[str, Batch]
 ) -> dict[str, jax.Array]:
@@ -120,12 +124,14 @@ def loss(
     policy: sampled rows by task type, and "propose".
     gold: hindsight rows by task type.
   """
-  batches = {}
-  for role, some in (("gold", gold), ("policy", policy)):
-    for name, rows in some.items():
-      tokens = jnp.concatenate([rows.prompt, rows.answer], axis=1)
-      scored = rows.weight if role == "gold" else rows.answer
-      batches[f"{role}/{name}"] = Batch(tokens, scored.shape[1])
+  batches = {
+    f"gold/{name}": _batch(rows, rows.weight.shape[1])
+    for name, rows in gold.items()
+  }
+  batches |= {
+    f"policy/{name}": _batch(rows, rows.answer.shape[1])
+    for name, rows in policy.items()
+  }
   logits = forward(network, network.weights(params), batches)
   parts: dict[str, jax.Array] = {}
   total = jnp.float32(0)

@@ -43,18 +43,19 @@ def optimizer(spec: OptimizerSpec) -> optax.GradientTransformation:
   Raises:
     ValueError: the name is neither "muon" nor "adamw".
   """
-  adamw = optax.chain(
+  adamw: optax.GradientTransformation = optax.chain(
     optax.scale_by_adam(spec.b1, spec.b2),
     optax.add_decayed_weights(spec.weight_decay),
   )
-  muon = optax.chain(
+  muon: optax.GradientTransformation = optax.chain(
     _stacked(contrib.scale_by_muon(weight_dimension_numbers=_matrices)),
     optax.scale(spec.muon_scale),
     optax.add_decayed_weights(spec.weight_decay),
   )
   if spec.name not in ("muon", "adamw"):
     raise ValueError(f"optimizer.name={spec.name!r} must be 'muon' or 'adamw'")
-  rules = {"matrix": muon if spec.name == "muon" else adamw, "other": adamw}
+  matrix = muon if spec.name == "muon" else adamw
+  rules: Any = {"matrix": matrix, "other": adamw}
   return optax.chain(
     optax.clip_by_global_norm(spec.clip),
     optax.partition(rules, _labels),
@@ -91,7 +92,7 @@ def _stacked(
       groups.setdefault(name, []).append(leaf)
     return {name: jnp.stack(leaves) for name, leaves in groups.items()}
 
-  def unstack(groups: dict[str, jax.Array], like: Any) -> Any:
+  def unstack(groups: Any, like: Any) -> Any:
     following = {name: iter(stack) for name, stack in groups.items()}
     return jax.tree.map(
       lambda leaf: next(following["x".join(map(str, leaf.shape))]), like

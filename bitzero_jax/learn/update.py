@@ -74,7 +74,7 @@ def learn(
     (_, metrics), gradient = differentiate(params, rows, gold)
     changes, state = learner.optimizer.update(gradient, state, params)
     params = optax.apply_updates(params, changes)
-    metrics["norm/gradient"] = optax.global_norm(gradient)
+    metrics["norm/gradient"] = optax.tree.norm(gradient)
     return (params, state), metrics
 
   keys = jax.random.split(key, learner.updates)

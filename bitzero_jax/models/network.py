@@ -39,7 +39,7 @@ def network(
 ) -> Network:
   """Binds a Linen transformer to a way of making its weights."""
 
-  def logits(w, tokens, n):
+  def logits(w, tokens, n) -> Any:
     return model.apply({"params": w}, tokens, last=n)
 
   def prefill(w, tokens, slots):

@@ -257,6 +257,7 @@ def flip_rate(
       "both trees must hold the same kernels, and at least one: got "
       f"{_shapes(old)} and {_shapes(new)}"
     )
+
   def codes(chosen: Quantizer) -> Callable:
     return lambda w, learned: chosen.quantize(w, learned)[0]
 

@@ -79,7 +79,7 @@ class Checkpoints:
 
   def read(self, step: int) -> dict[str, Any]:
     """Reads a checkpoint as nested dicts of arrays, whatever its shapes."""
-    return self._manager.restore(step, args=ocp.args.StandardRestore())
+    return dict(self._manager.restore(step, args=ocp.args.StandardRestore()))
 
   def wait(self) -> None:
     """Blocks until every started save is on disk."""

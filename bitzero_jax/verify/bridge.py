@@ -59,9 +59,7 @@ def check_callback(
   return _sharded(shard, mesh, (P(DATA_AXIS), P()))
 
 
-def grade_callback(
-  judge: Judge, mesh: Mesh
-) -> Callable[[Answers], jax.Array]:
+def grade_callback(judge: Judge, mesh: Mesh) -> Callable[[Answers], jax.Array]:
   """`judge.grade` for compiled code; rows must divide by the data axis."""
 
   def shard(answers):

@@ -22,6 +22,7 @@ from bitzero_jax.state import (
   UNKNOWN,
   WRONG,
   Answers,
+  Array,
   Candidates,
   Outcome,
 )
@@ -49,9 +50,9 @@ class Bounds(NamedTuple):
     low, high: smallest and largest int.
   """
 
-  items: np.ndarray
-  low: np.ndarray
-  high: np.ndarray
+  items: Array
+  low: Array
+  high: Array
 
 
 class Behaviour(NamedTuple):

@@ -13,7 +13,7 @@ import pytest
 from bitzero_jax.runtime import checkpoint, metrics
 
 ROOT = pathlib.Path(__file__).parents[2]
-EXPERIMENT = '''
+EXPERIMENT = """
 from bitzero_jax.config import default
 
 
@@ -36,7 +36,7 @@ def get_config():
   c.heldout.output_share = 0.5
   c.every.tasks, c.every.evaluate, c.every.save = 2, 2, 2
   return c
-'''
+"""
 # Of the clock, the machine or one process: no two runs agree on these.
 PASSING = ("seconds", "speed/", "memory/", "executor/")
 

@@ -10,7 +10,7 @@ from bitzero_jax.language.layout import Sizes
 from bitzero_jax.state import Task
 from bitzero_jax.verify.executor import Executor
 
-SIZES = Sizes(program=14, value=7, shown=2, references=1)
+SIZES = Sizes(program=14, value=7, shown=2, hidden=2, references=1)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from bitzero_jax.verify.verdict import Job
 
 LEVEL = levels.LEVELS["small"]
 SIZES = Sizes(
-  program=LEVEL.program, value=LEVEL.items + 2, shown=4, references=1
+  program=LEVEL.program, value=LEVEL.items + 2, shown=4, hidden=2, references=1
 )
 BOUNDS = Bounds(*map(np.int32, (LEVEL.items, LEVEL.low, LEVEL.high)))
 OPTIONS = {

@@ -27,7 +27,7 @@ def judge():
 
 
 def exam_at(judge, level, functions=None):
-  sizes = Sizes(level.program, level.items + 2, 4, 1)
+  sizes = Sizes(level.program, level.items + 2, 4, 2, 1)
   bounds = Bounds(*map(np.int32, (level.items, level.low, level.high)))
   return human.human_exam(judge, level, sizes, bounds, functions)
 

@@ -172,7 +172,9 @@ def test_a_model_that_knows_nothing_says_so_honestly(executor):
       except (IndexError, ValueError, ZeroDivisionError, TypeError):
         continue
     assert answer.right == right, answer.program
-  assert answers == sorted(answers, key=lambda a: (-a.right, a.tokens, -a.times))
+  assert answers == sorted(
+    answers, key=lambda a: (-a.right, a.tokens, -a.times)
+  )
 
 
 def test_the_table_shows_what_fits_or_what_is_near():

@@ -6,7 +6,7 @@ import numpy as np
 from bitzero_jax.language import grammar as g
 from bitzero_jax.language import layout, levels, render
 
-SIZES = layout.Sizes(program=8, value=7, shown=2, references=2)
+SIZES = layout.Sizes(program=8, value=7, shown=2, hidden=2, references=2)
 
 
 def row(tokens, width):

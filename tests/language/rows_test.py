@@ -12,7 +12,7 @@ from bitzero_jax.language.layout import Sizes
 from bitzero_jax.language.rows import plan_of, rows_of
 from bitzero_jax.state import ABDUCTION, DEDUCTION, INDUCTION, Task
 
-SIZES = Sizes(program=8, value=7, shown=2, references=1)
+SIZES = Sizes(program=8, value=7, shown=2, hidden=2, references=1)
 SOURCES = ("sorted(x)", "len(x)")
 INPUTS = (("[3, 1]", "[]", "[2]"), ("[5]", "[1, 1]", "[4, 4, 4]"))
 OUTPUTS = (("[1, 3]", "[]", "[2]"), ("1", "2", "3"))

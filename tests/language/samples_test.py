@@ -13,7 +13,7 @@ import pytest
 from bitzero_jax.language import automaton, layout, levels, prior, render
 from bitzero_jax.language import grammar as g
 
-SIZES = layout.Sizes(program=20, value=12, shown=4, references=1)
+SIZES = layout.Sizes(program=20, value=12, shown=4, hidden=2, references=1)
 ROWS = 4000
 UNARY = {"sorted", "len", "sum", "max", "min", "list", "set", "abs", "range"}
 INT_OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Mod, ast.FloorDiv)
@@ -166,9 +166,10 @@ def by_a_random_model(tables, key):
 
 SOURCES = [
   ("prior", "small", "hand"),
-  ("prior", "small", "uniform"),
-  ("model", "small", "hand"),
+  ("prior", "full", "uniform"),
+  ("prior", "full", "hand"),
   ("model", "small", "uniform"),
+  ("model", "full", "hand"),
 ]
 WRITERS = {"prior": by_the_prior, "model": by_a_random_model}
 
