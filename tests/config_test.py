@@ -69,7 +69,7 @@ def test_names_here_are_the_names_in_the_tables():
     ),
     (
       {"language__shown": 5, "language__pairs": 5},
-      ["language.shown=5", "language.pairs=5"],
+      ["language.shown + language.hidden = 7", "language.pairs=5"],
     ),
     ({"language__shown": 0}, ["language.shown=0"]),
     ({"language__spare": -1}, ["language.spare=-1"]),

@@ -14,6 +14,7 @@ import jax
 CONFIG_FILE = "config.json"
 ENVIRONMENT_FILE = "environment.json"
 PARAMETERS_FILE = "parameters.json"
+_UNFINISHED = f"{CONFIG_FILE}.part"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -37,7 +38,8 @@ def check(workdir: Path, config: dict[str, Any]) -> bool:
   if not os.access(nearest, os.W_OK | os.X_OK):
     raise ValueError(f"--workdir={workdir}: {nearest} cannot be written")
   if not is_run(workdir):
-    if workdir.is_dir() and any(workdir.iterdir()):
+    # A kill inside `begin` may leave its unfinished file.
+    if workdir.is_dir() and {p.name for p in workdir.iterdir()} - {_UNFINISHED}:
       raise ValueError(
         f"--workdir={workdir} is not empty and holds no BitZero run"
       )
@@ -82,7 +84,7 @@ def begin(workdir: Path, config: str) -> None:
     OSError: the folder cannot be written.
   """
   workdir.mkdir(parents=True, exist_ok=True)
-  temporary = workdir / f"{CONFIG_FILE}.part"
+  temporary = workdir / _UNFINISHED
   temporary.write_text(config)
   os.replace(temporary, workdir / CONFIG_FILE)
 

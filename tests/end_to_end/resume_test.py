@@ -7,6 +7,9 @@ import pytest
 from bitzero_jax import main
 from bitzero_jax.runtime import checkpoint, metrics
 
+# The way ml_collections reads an experiment file, on Python 3.11.
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module")
+
 # The command, which after a chosen metric line meets a signal: its own, or one
 # for the whole process group, as a terminal sends it. With a SIGKILL it waits
 # for the save before, which would else be lost with it.

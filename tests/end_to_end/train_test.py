@@ -10,6 +10,9 @@ import pytest
 from bitzero_jax import build, main
 from bitzero_jax.runtime import checkpoint, metrics
 
+# The way ml_collections reads an experiment file, on Python 3.11.
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module")
+
 FILES = "config.json environment.json parameters.json metrics.jsonl tasks.jsonl"
 KINDS = ("deduction", "abduction", "induction")
 # What DESIGN promises of every run, under the names of metrics.jsonl.

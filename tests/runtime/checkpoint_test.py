@@ -21,7 +21,6 @@ def state(seed=0):
     "key": jax.random.key_data(key),
     "round": jnp.int32(seed),
     "odd": jnp.array([jnp.nan, jnp.inf, -0.0]),
-    "none": jnp.zeros((0, 2), jnp.uint32),
     "flags": jnp.array([True, False]),
   }
 

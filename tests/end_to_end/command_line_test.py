@@ -1,0 +1,191 @@
+"""Bad input is one line and exit status 2, and nothing is written."""
+
+import json
+import shutil
+
+import pytest
+
+PAIR = "[3,1,2]->[1,2,3]"
+
+
+def refused(done):
+  """The one line that a refusal is."""
+  assert done.returncode == 2, done.stderr
+  assert done.stdout == ""
+  (line,) = done.stderr.splitlines()
+  assert line.startswith("bitzero: ")
+  return line
+
+
+@pytest.mark.parametrize(
+  ("arguments", "said"),
+  [
+    ([], "VERB"),
+    (["frobnicate"], "invalid choice: 'frobnicate'"),
+    (["train"], "--config"),
+    (["train", "--config=x.py"], "--workdir"),
+    (["evaluate"], "--workdir"),
+    (["evaluate", "--workdir=x", "--suite=nope"], "invalid choice: 'nope'"),
+    (["evaluate", "--workdir=x", "--samples=many"], "invalid int value"),
+    (["evaluate", "--workdir=x", "--config.seed=1"], "unknown argument"),
+    (["report", "--workdir=x", "--fast"], "unknown argument '--fast'"),
+    (["solve", "--workdir=x"], "examples"),
+    (["solve", "--workdir=x", "[1 2]->[2]"], "example '[1 2]->[2]'"),
+    (["solve", "--workdir=x", "[1]->[100]"], "ints from -99 to 99"),
+    (["verify"], "file"),
+    (["verify", "nowhere.jsonl"], "nowhere.jsonl: No such file"),
+  ],
+)
+def test_a_wrong_command_is_refused(bitzero, arguments, said):
+  assert said in refused(bitzero(*arguments))
+
+
+@pytest.mark.parametrize(
+  ("override", "said"),
+  [
+    ("--config.learn.lr=1", "learn.lr: there is no such key"),
+    ("--config.optimizer.learning_rat=1", "did you mean --config.optimizer."),
+    ("--config.quant.weights=int5", "quant.weights='int5' must be one of"),
+    ("--config.rounds=-1", "rounds=-1 must be above 0"),
+    ("--config.rounds=1.5", "rounds=1.5"),
+    ("--config.rounds=many", "rounds=many"),
+    ("--config.learn.rows=(1,2)", "learn.rows=(1, 2) must be three"),
+    ("--config.optimizer.learning_rate=nan", "learning_rate=nan"),
+    ("--config.propose.candidates=25", "candidates=25 must be a multiple of 3"),
+    ("--config.executor.workers=3", "workers=3"),
+    ("--rounds=3", "unknown argument '--rounds=3'"),
+  ],
+)
+def test_a_wrong_key_or_value_is_refused(
+  bitzero, experiment, tmp_path, override, said
+):
+  folder = tmp_path / "run"
+  command = ["train", f"--config={experiment}", f"--workdir={folder}"]
+  assert said in refused(bitzero(*command, override))
+  assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+  ("text", "said"),
+  [
+    (None, "no such file"),
+    ("x = = 1", "invalid syntax"),
+    ("def get_config():\n  return 3", "int"),
+    ("def get_config():\n  raise RuntimeError('odd')", "odd"),
+    (
+      "from bitzero_jax.config import default\n"
+      "def get_config():\n  c = default()\n  c.learn.lr = 1.0\n  return c",
+      "lr",
+    ),
+  ],
+)
+def test_a_wrong_experiment_file_is_refused(bitzero, tmp_path, text, said):
+  file, folder = tmp_path / "mine.py", tmp_path / "run"
+  if text is not None:
+    file.write_text(text)
+  done = bitzero("train", f"--config={file}", f"--workdir={folder}")
+  assert said in refused(done)
+  assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+  ("inner", "said"),
+  [
+    ("thesis", "is not a folder"),
+    ("thesis/run", "is not a folder"),
+    ("", "no"),
+  ],
+)
+def test_a_folder_of_somebody_else_is_left_alone(
+  bitzero, experiment, tmp_path, inner, said
+):
+  (tmp_path / "thesis").write_text("mine")
+  done = bitzero(
+    "train", f"--config={experiment}", f"--workdir={tmp_path / inner}"
+  )
+  assert said in refused(done)
+  assert [p.name for p in tmp_path.iterdir()] == ["thesis"]
+  assert (tmp_path / "thesis").read_text() == "mine"
+
+
+def test_a_run_with_another_config_is_left_alone(
+  bitzero, experiment, straight, tmp_path
+):
+  folder = tmp_path / "run"
+  folder.mkdir()
+  shutil.copy(straight / "config.json", folder)
+  command = ["train", f"--config={experiment}", f"--workdir={folder}"]
+  line = refused(bitzero(*command, "--config.seed=7"))
+  assert "holds a run with seed=0, not 7" in line
+  assert [p.name for p in folder.iterdir()] == ["config.json"]
+
+
+def test_what_only_the_device_or_the_exam_shows_writes_nothing(
+  bitzero, experiment, tmp_path
+):
+  folder = tmp_path / "run"
+  command = ["train", f"--config={experiment}", f"--workdir={folder}"]
+  done = bitzero(*command, "--config.devices=3", "--config.wiring=callback")
+  assert "devices=3 but this process has" in refused(done)
+  done = bitzero(*command, "--config.heldout.tasks=4000")
+  assert done.returncode == 2
+  assert "held-out tasks found" in done.stderr.splitlines()[-1]
+  assert not folder.exists()
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "report", "solve"])
+def test_a_folder_that_holds_no_run_is_refused(bitzero, tmp_path, verb):
+  folder = tmp_path / "nowhere"
+  extra = [PAIR] if verb == "solve" else []
+  assert str(folder) in refused(bitzero(verb, f"--workdir={folder}", *extra))
+  assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+  ("arguments", "said"),
+  [
+    (["--suite=list_functions"], "--suite=list_functions needs --data=FILE"),
+    (["--suite=cruxeval", "--data=nowhere"], "nowhere: No such file"),
+    (["--data=nowhere"], "--suite=heldout takes no --data"),
+    (["--samples=0"], "--samples=0 must be at least 1"),
+  ],
+)
+def test_a_suite_without_its_data_is_refused(
+  bitzero, straight, arguments, said
+):
+  done = bitzero("evaluate", f"--workdir={straight}", *arguments)
+  assert said in refused(done)
+
+
+@pytest.mark.parametrize("suite", ["heldout", "human"])
+def test_evaluate_ends_in_one_json_object(bitzero, straight, suite):
+  command = ["evaluate", f"--workdir={straight}", f"--suite={suite}"]
+  done = bitzero(*command, "--json")
+  assert done.returncode == 0, done.stderr
+  assert done.stderr == ""
+  scores = json.loads(done.stdout.splitlines()[-1])
+  assert (scores["suite"], scores["round"]) == (suite, 6)
+  assert scores["tasks"] > 0
+  for name in ("deduction", "abduction", "induction", "constant"):
+    assert 0 <= scores[name] <= 1
+
+
+def test_solve_says_whether_it_found_a_program(bitzero, straight):
+  easy = bitzero("solve", f"--workdir={straight}", "--samples=64", "[1]->[1]")
+  assert easy.returncode in (0, 3), easy.stderr
+  found = "fit all 1 examples:" in easy.stdout.splitlines()[0]
+  assert easy.returncode == (0 if found and "no " not in easy.stdout else 3)
+  odd = "[3,1,2]->[20,7,11,2]; [1]->0; [2]->[19]; [5,5]->13"
+  hard = bitzero("solve", f"--workdir={straight}", "--samples=8", odd)
+  assert hard.returncode == 3, hard.stderr
+  assert hard.stdout.startswith("no sampled program fits all 4 examples")
+
+
+def test_report_is_written_again(bitzero, straight, tmp_path):
+  folder = tmp_path / "run"
+  shutil.copytree(straight, folder)
+  (folder / "report.html").unlink()
+  done = bitzero("report", f"--workdir={folder}")
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.strip() == str(folder / "report.html")
+  assert (folder / "report.html").stat().st_size > 0

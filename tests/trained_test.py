@@ -1,0 +1,112 @@
+"""A model from a workdir is the one that was saved there."""
+
+import jax
+import numpy as np
+import pytest
+
+from bitzero_jax import build, trained
+from bitzero_jax import config as config_lib
+from bitzero_jax.runtime import checkpoint, workdir
+
+BARRED = np.zeros((1, 2), np.uint32)
+
+
+def small():
+  config = config_lib.default()
+  config.model.width, config.model.layers, config.model.hidden = 16, 1, 16
+  config.pool.capacity = 8
+  config.heldout.candidates, config.heldout.tasks = 512, 4
+  config.heldout.output_share = 0.5
+  return config
+
+
+@pytest.fixture(scope="module")
+def states():
+  """Untrained states: of the best round, 1, and of the last, 4."""
+  config = small()
+  made = {}
+  for number in (1, 2, 3, 4):
+    config.seed = number
+    made[number] = build.build_state(config, BARRED)
+  return made
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, states):
+  path = tmp_path_factory.mktemp("trained") / "run"
+  workdir.begin(path, config_lib.to_json(small()))
+  with checkpoint.opened(path) as checkpoints:
+    for number, state in states.items():
+      checkpoints.save(number, state, 1.0 / number)
+  return path
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+  with trained.opened(folder, "last") as opened:
+    yield opened
+
+
+@pytest.mark.parametrize(("which", "number"), [("last", 4), ("best", 1)])
+def test_the_checkpoint_that_was_asked_for_is_opened(
+  folder, states, which, number
+):
+  with trained.opened(folder, which) as model:
+    assert model.round == number
+    assert model.config == small()
+    wanted = states[number].params
+    assert jax.tree.structure(model.params) == jax.tree.structure(wanted)
+    jax.tree.map(np.testing.assert_array_equal, model.params, wanted)
+
+
+def test_what_was_never_trained_is_refused(tmp_path):
+  with (
+    pytest.raises(ValueError, match="holds no BitZero run"),
+    trained.opened(tmp_path, "last"),
+  ):
+    pass
+  workdir.begin(tmp_path, config_lib.to_json(small()))
+  with (
+    pytest.raises(FileNotFoundError, match="nothing was trained"),
+    trained.opened(tmp_path, "last"),
+  ):
+    pass
+  (tmp_path / checkpoint.FOLDER).mkdir()
+  with (
+    pytest.raises(ValueError, match="holds no checkpoint yet"),
+    trained.opened(tmp_path, "last"),
+  ):
+    pass
+
+
+@pytest.mark.parametrize(
+  ("suite", "data", "samples", "said"),
+  [
+    ("list_functions", None, 1, "needs --data=FILE"),
+    ("cruxeval", None, 1, "needs --data=FILE"),
+    ("heldout", "x", 1, "takes no --data"),
+    ("human", "x", 1, "takes no --data"),
+    ("heldout", None, 0, "must be at least 1"),
+  ],
+)
+def test_a_suite_takes_what_it_needs(model, suite, data, samples, said):
+  with pytest.raises(ValueError, match=said):
+    trained.evaluate(model, suite, data, samples)
+
+
+def test_scores_repeat_and_stand_beside_the_constant(model):
+  once = trained.evaluate(model, "heldout", None, 1)
+  assert (once["suite"], once["round"], once["tasks"]) == ("heldout", 4, 12)
+  assert len(once["constant_answers"]) == 3
+  for name in ("deduction", "abduction", "induction", "constant"):
+    assert 0 <= once[name] <= 1
+  assert trained.evaluate(model, "heldout", None, 1) == once
+
+
+def test_solve_repeats_and_counts_every_sample(model):
+  examples = [("[3, 1, 2]", "[1, 2, 3]")]
+  answers = trained.solve(model, examples, 20)
+  assert sum(answer.times for answer in answers) == 20
+  assert trained.solve(model, examples, 20) == answers
+  with pytest.raises(ValueError, match="--samples=0"):
+    trained.solve(model, examples, 0)
