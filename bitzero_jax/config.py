@@ -32,7 +32,7 @@ def default() -> Any:
   c = ConfigDict()
   c.name = "default"  # shown in the report
   c.seed = 0  # the only source of randomness of a run
-  c.rounds = 190  # self-play rounds in the run
+  c.rounds = 130  # self-play rounds in the run
   c.wiring = "callback"  # host inside one compiled round, or "host" between
   c.devices = 1  # devices of the data axis that verification is spread over
 

@@ -232,11 +232,8 @@ class _Run:
     return state, values
 
   def _one(self, one_round, state):
-    """One round, waited for, with whatever the host met raised here."""
-    result = jax.block_until_ready(one_round(state))
-    if self.judge.failure is not None:
-      raise RunError(f"verification failed: {self.judge.failure!r}")
-    return result
+    """One round, waited for."""
+    return jax.block_until_ready(one_round(state))
 
   def _examine(self, state: LoopState, compiling: bool) -> dict[str, float]:
     begin = time.monotonic()
@@ -258,6 +255,10 @@ class _Run:
     for name in ("loss/total", "norm/gradient"):
       if not math.isfinite(values[name]):
         raise RunError(f"{name} is {values[name]} at update {step}; {last}")
+    # Asked after the loss: a model that is not finite writes no programs.
+    if self.judge.failure is not None:
+      failure = repr(self.judge.failure)
+      raise RunError(f"verification failed at update {step}: {failure}; {last}")
     verdicts, unknown = int(state.verdicts), int(state.unknown)
     limit = self.config.executor.unknown_limit
     if verdicts >= ENOUGH_VERDICTS and unknown > limit * verdicts:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from bitzero_jax.language.grammar import PAD
+from bitzero_jax.models.layers import pairwise_sum
 
 
 def log_policy(
@@ -16,7 +17,11 @@ def log_policy(
     bias: float32 [..., V], the grammar's mask and prior (`grammar_bias`).
     temperature: above 0; divides the logits alone.
   """
-  return jax.nn.log_softmax(logits / temperature + bias, axis=-1)
+  scores = logits / temperature + bias
+  shifted = scores - jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True))
+  # Not `log_softmax`: its sum runs in another order in another program, and
+  # sampler and learner must agree to the last bit.
+  return shifted - jnp.log(pairwise_sum(jnp.exp(shifted)))
 
 
 def entropy(policy: jax.Array) -> jax.Array:

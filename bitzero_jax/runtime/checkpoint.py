@@ -41,7 +41,10 @@ class Checkpoints:
     self._manager = ocp.CheckpointManager(
       folder,
       options=ocp.CheckpointManagerOptions(
-        create=create, preservation_policy=keep, read_only=not create
+        create=create,
+        preservation_policy=keep,
+        best_fn=lambda metrics: metrics["score"],
+        read_only=not create,
       ),
     )
 

@@ -87,15 +87,25 @@ def test_sample_tasks_are_readable(straight):
 
 
 def test_callbacks_and_host_learn_the_same(
-  straight, experiment, saved, same, tmp_path
+  straight, experiment, saved, lasting, tmp_path
 ):
   """Also: a checkpoint is whole though the next round takes its buffers."""
   folder = tmp_path / "run"
   command = ["train", f"--config={experiment}", f"--workdir={folder}"]
   assert main.main([*command, "--config.wiring=callback"]) == 0
-  same(folder, straight)
-  mine, theirs = saved(folder, 4), saved(straight, 4)
-  assert all(mine[p].tobytes() == theirs[p].tobytes() for p in theirs)
+  for number in (4, 6):
+    mine, theirs = saved(folder, number), saved(straight, number)
+    assert mine.keys() == theirs.keys()
+    for path, leaf in mine.items():
+      assert leaf.tobytes() == theirs[path].tobytes(), path
+  # A mean may differ in its last bit: one compiled round fuses other sums.
+  for one, other in zip(lasting(folder), lasting(straight), strict=True):
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+      if value is None or other[name] is None:
+        assert value == other[name], name
+      else:
+        np.testing.assert_allclose(value, other[name], 1e-5, 1e-6, err_msg=name)
 
 
 def test_another_seed_is_another_run(
