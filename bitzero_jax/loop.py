@@ -141,6 +141,7 @@ class _Run:
     self.started = started
     self.score: float | None = None
     self.evaluate_seconds = 0.0
+    self.work = self._work()
 
   def go(self, one_round: Round, resumed: bool) -> dict[str, float]:
     """From the first state to the summary."""
@@ -273,13 +274,17 @@ class _Run:
       time.monotonic(), self.judge.seconds, self.evaluate_seconds, number
     )
 
-  def _rows(self) -> float:
-    """Rows trained on in one round."""
+  def _work(self) -> tuple[float, float]:
+    """Rows trained on in one round, and their tokens, padding counted."""
     c = self.config
-    answers = 3 * (c.solve.fresh_rows + c.solve.buffer_rows)
+    sizes = build.build_language(c).sizes
+    value, program = sum(sizes.answer_value), sum(sizes.answer_program)
+    answers = (c.solve.fresh_rows + c.solve.buffer_rows) * c.solve.samples
+    counts = [c.learn.updates * rows + answers for rows in c.learn.rows]
     written = 3 * round(c.propose.candidates * c.propose.model_share / 3)
-    sampled = answers * c.solve.samples + written
-    return c.learn.updates * sum(c.learn.rows) + sampled
+    lengths = (value, value, program)
+    tokens = sum(n * t for n, t in zip(counts, lengths, strict=True))
+    return sum(counts) + written, tokens + written * sum(sizes.proposal)
 
   def _speed(self, meter: Meter, number: int, state: LoopState):
     now = self._meter(number)
@@ -292,7 +297,8 @@ class _Run:
     return {
       "round": number,
       "seconds": self.before + now.wall - self.started,
-      "speed/rows_per_s": rounds * self._rows() / busy,
+      "speed/rows_per_s": rounds * self.work[0] / busy,
+      "speed/tokens_per_s": rounds * self.work[1] / busy,
       "speed/tasks_per_s": rounds * self.config.propose.candidates / busy,
       "seconds/verify": verify,
       "seconds/evaluate": evaluate,
@@ -316,7 +322,7 @@ class _Run:
     }
     if done > 1:
       summary |= {
-        "rows_per_s": (done - 1) * self._rows() / self.train_seconds,
+        "rows_per_s": (done - 1) * self.work[0] / self.train_seconds,
         "executor_share": self.judge.seconds / wall,
         "first_step_after_s": self.useful_after,
       }

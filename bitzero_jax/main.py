@@ -132,6 +132,10 @@ def _bad_input() -> Iterator[None]:
     )
   except ValueError as error:
     _fail(str(error))
+  except RuntimeError as error:
+    if type(error) is not RuntimeError:
+      raise
+    _fail(str(error))  # the executor will not start without its wall
 
 
 def _train(options: argparse.Namespace, overrides: Sequence[str]) -> int:
