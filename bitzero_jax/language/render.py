@@ -42,7 +42,8 @@ def _expression(tokens: Tokens, at: int) -> tuple[str, bool, int]:
   if g.FIRST_INT <= token < g.FIRST_PRODUCTION:
     return str(token - g.FIRST_INT + g.INT_MIN), False, at + 1
   if not g.FIRST_PRODUCTION <= token < g.VOCABULARY:
-    raise ValueError(f"token {token} is no expression")
+    name = g.token_name(token) if 0 <= token < g.VOCABULARY else "unknown"
+    raise ValueError(f"token {token} ({name}) is no expression")
   row = g.PRODUCTIONS[token - g.FIRST_PRODUCTION]
   text, at = row.template, at + 1
   pieces = []

@@ -40,6 +40,7 @@ class Checkpoints:
     )
     self._manager = ocp.CheckpointManager(
       folder,
+      item_handlers=ocp.StandardCheckpointHandler(),
       options=ocp.CheckpointManagerOptions(
         create=create,
         preservation_policy=keep,
@@ -78,6 +79,15 @@ class Checkpoints:
       ValueError: the checkpoint has another structure.
     """
     shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+    saved = _shapes(self._manager.item_metadata(step))
+    wanted = _shapes(shapes)
+    # Asked first: a read that fails half-way leaves orbax in disorder.
+    for path in sorted(saved.keys() | wanted.keys()):
+      if saved.get(path) != wanted.get(path):
+        raise ValueError(
+          f"checkpoint {step} does not fit: {path} is {saved.get(path)} there, "
+          f"{wanted.get(path)} here"
+        )
     return self._manager.restore(step, args=ocp.args.StandardRestore(shapes))
 
   def read(self, step: int) -> dict[str, Any]:
@@ -91,6 +101,18 @@ class Checkpoints:
   def close(self) -> None:
     """Waits, then frees the writer."""
     self._manager.close()
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+  """Shape of each leaf by its path; records and dicts have the same paths."""
+  leaves = jax.tree_util.tree_leaves_with_path(tree)
+  names = ("key", "name", "idx")
+  return {
+    "/".join(
+      str(next(getattr(k, n) for n in names if hasattr(k, n))) for k in path
+    ): tuple(leaf.shape)
+    for path, leaf in leaves
+  }
 
 
 @contextlib.contextmanager
