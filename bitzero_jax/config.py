@@ -9,7 +9,6 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-SIZES = ("tiny", "laptop", "small", "base")
 QUANTIZERS = ("identity", "absmean", "digits", "binary", "int4", "int8")
 CHOICES = {
   "wiring": ("callback", "host"),
@@ -24,7 +23,6 @@ CHOICES = {
   "optimizer.name": ("muon", "adamw"),
 }
 LEVELS = ("small", "full")
-KINDS = ("deduction", "abduction", "induction")
 
 
 def default() -> Any:
