@@ -10,7 +10,6 @@ from bitzero_jax.curriculum.pool import EVICTION
 from bitzero_jax.language.levels import LEVELS
 from bitzero_jax.learn.reward import LEARNABILITY
 from bitzero_jax.quant.table import QUANTIZERS
-from bitzero_jax.state import KINDS
 
 
 def changed(**changes):
@@ -52,7 +51,6 @@ def test_names_here_are_the_names_in_the_tables():
   assert set(CHOICES["pool.eviction"]) == set(EVICTION)
   assert set(CHOICES["learn.learnability"]) == set(LEARNABILITY)
   assert tuple(LEVELS) == config_lib.LEVELS
-  assert config_lib.KINDS == KINDS
 
 
 @pytest.mark.parametrize(
