@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bitzero_jax import config as config_lib
-from bitzero_jax import propose, solve, step
+from bitzero_jax import propose, solve, step, wiring
 from bitzero_jax.curriculum import pool as pool_lib
 from bitzero_jax.evaluate import exam as exam_lib
 from bitzero_jax.language import grammar, levels
@@ -146,8 +146,10 @@ def build_state(config: Any, barred: Array) -> LoopState:
 
   Args:
     config: validated; `config.seed` alone decides the random numbers.
-    barred: uint32 [H, 2], behaviours of held-out tasks.
+    barred: uint32 [H, 2], behaviours of held-out tasks. Repeated up to the
+      most that an exam can have, so that the state's shape is known before.
   """
+  most = config.heldout.tasks * exam_lib.BUCKETS
   init_key, loop_key = jax.random.split(jax.random.key(config.seed))
   params = jax.jit(build_network(config).init)(init_key)
   sizes = build_language(config).sizes
@@ -159,7 +161,7 @@ def build_state(config: Any, barred: Array) -> LoopState:
     pool=pool_lib.empty(
       config.pool.capacity, config.language.pairs, sizes.program, sizes.value
     ),
-    barred=jnp.asarray(barred, jnp.uint32),
+    barred=jnp.asarray(np.resize(barred, (most, 2)), jnp.uint32),
     key=jax.random.key_data(loop_key),
     verdicts=jnp.int32(0),
     unknown=jnp.int32(0),
@@ -259,22 +261,33 @@ def build_parts(config: Any) -> step.Parts:
   )
 
 
-def build_round(config: Any, judge: Judge) -> step.Round:
-  """The round, wired as the config says."""
-  parts = build_parts(config)
-  if config.wiring == "host":
-    return step.wire(parts, judge.check, judge.grade, sharding=None)
+def build_mesh(config: Any) -> Mesh:
+  """The devices that verification is spread over, on one data axis.
+
+  Raises:
+    ValueError: this process has fewer devices than the config asks for.
+  """
   devices = jax.devices()
   if len(devices) < config.devices:
     raise ValueError(
       f"devices={config.devices} but this process has {len(devices)}"
     )
-  mesh = Mesh(np.array(devices[: config.devices]), (DATA_AXIS,))
-  check = bridge.check_callback(judge, config.language.pairs, mesh)
+  return Mesh(np.array(devices[: config.devices]), (DATA_AXIS,))
+
+
+def build_round(config: Any, judge: Judge) -> wiring.Round:
+  """The round, wired as the config says and compiled: this takes a while."""
+  parts = build_parts(config)
+  like = jax.eval_shape(lambda: build_state(config, np.zeros((0, 2))))
+  pairs = config.language.pairs
+  if config.wiring == "host":
+    shape = functools.partial(bridge.outcome_shape, pairs=pairs)
+    return wiring.host(parts, judge.check, judge.grade, like, shape)
+  mesh = build_mesh(config)
+  check = bridge.check_callback(judge, pairs, mesh)
   grade = bridge.grade_callback(judge, mesh)
-  return step.wire(
-    parts, check, grade, sharding=NamedSharding(mesh, PartitionSpec())
-  )
+  sharding = NamedSharding(mesh, PartitionSpec())
+  return wiring.callback(parts, check, grade, like, sharding)
 
 
 def build_exam(config: Any, judge: Judge) -> exam_lib.Exam:

@@ -30,7 +30,7 @@ def default() -> Any:
   c = ConfigDict()
   c.name = "default"  # shown in the report
   c.seed = 0  # the only source of randomness of a run
-  c.rounds = 130  # self-play rounds in the run
+  c.rounds = 116  # self-play rounds in the run
   c.wiring = "callback"  # host inside one compiled round, or "host" between
   c.devices = 1  # devices of the data axis that verification is spread over
 
@@ -81,10 +81,10 @@ def default() -> Any:
   c.solve.temperature = 1.0  # of answers
 
   c.learn = ConfigDict()
-  c.learn.updates = 16  # gradient updates a round
-  c.learn.rows = (32, 24, 36)  # hindsight rows an update: D, A, I
+  c.learn.updates = 32  # gradient updates a round
+  c.learn.rows = (32, 32, 32)  # hindsight rows an update: D, A, I
   c.learn.fresh_share = 0.5  # of hindsight rows, from this round's tasks
-  c.learn.shown_weight = 0.25  # of outputs inside an induction prompt, in it
+  c.learn.shown_weight = 0.0  # of outputs inside an induction prompt, in it
   c.learn.hindsight = 1.0  # weight of cross-entropy on the executor's answers
   c.learn.solve = 0.1  # weight of the solver's policy gradient
   c.learn.propose = 0.1  # weight of the proposer's policy gradient
@@ -97,8 +97,8 @@ def default() -> Any:
 
   c.optimizer = ConfigDict()
   c.optimizer.name = "muon"  # for matrices; everything else takes AdamW
-  c.optimizer.learning_rate = 0.009  # peak
-  c.optimizer.muon_scale = 3.0  # Muon's update over AdamW's, for matrices
+  c.optimizer.learning_rate = 0.02  # peak
+  c.optimizer.muon_scale = 0.5  # Muon's learning rate over AdamW's
   c.optimizer.final_share = 0.03  # last learning rate over the peak
   c.optimizer.warmup = 100  # updates
   c.optimizer.b1 = 0.9
@@ -117,16 +117,16 @@ def default() -> Any:
   c.executor.allow_unsandboxed = False  # go on where the kernel gives no wall
 
   c.heldout = ConfigDict()
-  c.heldout.candidates = 12288  # programs drawn from the prior to choose from
+  c.heldout.candidates = 14336  # programs drawn from the prior to choose from
   c.heldout.tasks = 100  # per length bucket and task type
   c.heldout.bar_share = 0.5  # most of a bucket's behaviours that may be barred
-  c.heldout.output_share = 0.02  # most tasks with the same output
+  c.heldout.output_share = 0.015  # most tasks with the same output
 
   c.every = ConfigDict()
   c.every.log = 1  # rounds between metric lines
   c.every.tasks = 10  # rounds between samples of proposals in tasks.jsonl
-  c.every.evaluate = 20  # rounds between held-out evaluations
-  c.every.save = 20  # rounds between checkpoints
+  c.every.evaluate = 16  # rounds between held-out evaluations
+  c.every.save = 16  # rounds between checkpoints
   return c
 
 

@@ -7,12 +7,13 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 from rich.console import Console
 
 from bitzero_jax import build
@@ -26,9 +27,9 @@ from bitzero_jax.quant import tree
 from bitzero_jax.runtime import checkpoint, metrics, overview, workdir
 from bitzero_jax.runtime.progress import Progress
 from bitzero_jax.state import KINDS, REASONS, SOURCES, LoopState
-from bitzero_jax.step import Round
 from bitzero_jax.verify.executor import Executor
 from bitzero_jax.verify.judge import Judge
+from bitzero_jax.wiring import Round
 
 ENOUGH_VERDICTS = 2000  # before the share of Unknown verdicts may stop a run
 SHOWN_TASKS = 12  # proposals of a round that go into tasks.jsonl
@@ -93,11 +94,15 @@ def train(config: Any, folder: Path) -> dict[str, float]:
     stop.listening(),
     build.build_executor(config) as executor,
     Progress(config_lib.total_updates(config)) as progress,
+    ThreadPoolExecutor(1) as background,
   ):
     judge = Judge(executor, config.language.pairs)
-    one_round = build.build_round(config, judge)
+    build.build_mesh(config)
     progress.note(f"executor: {executor.tier}")
-    progress.note("drawing the held-out exam")
+    one_round = None
+    if checkpoint.newest(folder) != config.rounds:
+      progress.note("compiling the round while the held-out exam is drawn")
+      one_round = background.submit(build.build_round, config, judge)
     exam = build.build_exam(config, judge)
     workdir.begin(folder, config_lib.to_json(config))
     with checkpoint.opened(folder) as checkpoints:
@@ -143,7 +148,9 @@ class _Run:
     self.evaluate_seconds = 0.0
     self.work = self._work()
 
-  def go(self, one_round: Round, resumed: bool) -> dict[str, float]:
+  def go(
+    self, compiling: Future[Round] | None, resumed: bool
+  ) -> dict[str, float]:
     """From the first state to the summary."""
     config, progress, exam = self.config, self.progress, self.exam
     constant = best_constant(self.executor, exam)
@@ -166,7 +173,11 @@ class _Run:
       self.before, self.score = _so_far(self.folder)
       if first == config.rounds:
         progress.note("this run is finished: nothing left to do")
-      state, values = self._rounds(state, first, one_round, writer, tasks)
+      values: dict[str, Any] = {}
+      if compiling is not None:
+        with progress.compiling("the round"):
+          one_round = compiling.result()
+        state, values = self._rounds(state, first, one_round, writer, tasks)
     self.checkpoints.wait()
     return self._finish(state, first, values)
 
@@ -198,15 +209,11 @@ class _Run:
     meter = self._meter(first)
     self.train_seconds = 0.0
     for number in range(first + 1, config.rounds + 1):
+      begin = time.monotonic()
+      state, device_values, trace = self._one(one_round, state)
+      self.train_seconds += time.monotonic() - begin
       if number == first + 1:
-        with self.progress.compiling("the round"):
-          state, device_values, trace = self._one(one_round, state)
         self.useful_after = time.monotonic() - self.started
-        meter = self._meter(number)
-      else:
-        begin = time.monotonic()
-        state, device_values, trace = self._one(one_round, state)
-        self.train_seconds += time.monotonic() - begin
       # Asked once: a signal that comes later must not skip this round's save.
       stopping = bool(self.stop.by)
       last = number == config.rounds or stopping
@@ -320,9 +327,9 @@ class _Run:
       "seconds": wall,
       "peak_memory_mb": _peak_mb(),
     }
-    if done > 1:
+    if done:
       summary |= {
-        "rows_per_s": (done - 1) * self.work[0] / self.train_seconds,
+        "rows_per_s": done * self.work[0] / self.train_seconds,
         "executor_share": self.judge.seconds / wall,
         "first_step_after_s": self.useful_after,
       }
@@ -341,9 +348,8 @@ def place(config: Any, state: LoopState) -> LoopState:
   """The state where the round wants it: on every device of the data axis."""
   if config.wiring == "host":
     return state
-  devices = np.array(jax.devices()[: config.devices])
-  mesh = Mesh(devices, (build.DATA_AXIS,))
-  return jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
+  everywhere = NamedSharding(build.build_mesh(config), PartitionSpec())
+  return jax.device_put(state, everywhere)
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, Any]:

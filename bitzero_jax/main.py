@@ -9,6 +9,7 @@ import contextlib
 import difflib
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -209,6 +210,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
   """Entry point of the `bitzero` command; returns the exit status."""
   # orbax warns of what is meant to be so; what goes wrong is raised.
   logging.getLogger("absl").setLevel(logging.ERROR)
+  # Read when JAX is imported: the second start of a config compiles nothing.
+  os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", os.path.expanduser("~/.cache/bitzero/xla")
+  )
   parser = _parser()
   options, rest = parser.parse_known_args(arguments)
   overrides = rest if options.verb == "train" else []

@@ -34,7 +34,7 @@ def write(
     weights: from `network.weights`.
     tables: the language level's tables.
     plan: what to write, B rows.
-    prompt: int32 [B, P], padding inside, ANSWER in the last column.
+    prompt: int32 [B, P], padding inside, a marker in the last column.
     key: PRNG key, consumed.
     length: A, tokens of the longest answer.
     slots: deepest stack of the automaton.

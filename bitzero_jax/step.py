@@ -2,13 +2,11 @@
 
     propose -> [host: check] -> solve -> [host: grade] -> learn
 
-The three device stages are pure functions of what they are handed. `wire`
-joins them with the host in one of two ways: callbacks inside one compiled
-round, or three compiled stages with the host called between them.
+The three device stages are pure functions of what they are handed; `wiring.py`
+compiles them and joins them with the host.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -274,50 +272,3 @@ def _histogram(rate: jax.Array, where: jax.Array) -> jax.Array:
   """Tasks by solve rate, in five equal bins: int32 [5]."""
   bins = jnp.minimum((rate * 5).astype(jnp.int32), 4)
   return jnp.sum((bins[:, None] == jnp.arange(5)) & where[:, None], axis=0)
-
-
-Round = Callable[[LoopState], tuple[LoopState, Metrics, Trace]]
-
-
-def wire(
-  parts: Parts,
-  check: Callable[..., Outcome],
-  grade: Callable[[Answers], Any],
-  *,
-  sharding: jax.sharding.Sharding | None,
-) -> Round:
-  """Joins the stages and the host into one round.
-
-  Args:
-    parts: the functions of the stages.
-    check, grade: the bridge's functions, or the host's own.
-    sharding: of the state. Given, the whole round is one compiled function
-      with the host inside it; None compiles each stage and calls the host
-      between them.
-
-  Returns:
-    state -> (state, metrics, trace). The state is donated.
-  """
-  propose = functools.partial(propose_stage, parts)
-  solve = functools.partial(solve_stage, parts)
-  learn = functools.partial(learn_stage, parts)
-  bring: Callable[[Any], Any] = lambda request: request  # noqa: E731
-  if sharding is None:
-    propose, solve, learn = jax.jit(propose), jax.jit(solve), jax.jit(learn)
-    bring = jax.device_get
-
-  def one_round(state: LoopState) -> tuple[LoopState, Metrics, Trace]:
-    carry, request = propose(state)
-    outcome = check(*bring(request))
-    carry, answers = solve(carry, outcome)
-    graded = grade(bring(answers))
-    return learn(carry, graded)
-
-  if sharding is None:
-    return one_round
-  return jax.jit(
-    one_round,
-    donate_argnums=0,
-    in_shardings=sharding,
-    out_shardings=sharding,
-  )

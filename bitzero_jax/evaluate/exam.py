@@ -1,5 +1,6 @@
 """The held-out exam: behaviours that training is barred from ever seeing."""
 
+import dataclasses
 import itertools
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ from bitzero_jax.state import REASON, Candidates, Task
 from bitzero_jax.verify.judge import Bounds, Judge
 
 DISTINCT = 5  # different outputs among a task's pairs: no near-constants
+BUCKETS = 4  # of program length; the last is longer than any trained
+INPUTS = 8192  # inputs drawn; each program is run on a few of them
 LONGER = 6  # tokens beyond the trained length, in the "long" bucket
 
 
@@ -45,6 +48,7 @@ def _buckets(level: Level) -> list[tuple[str, int, int]]:
     (f"{low}-{high - 1}", low, high - 1)
     for low, high in itertools.pairwise(cuts)
   ]
+  assert len(rows) == BUCKETS - 1
   return [*rows, (f"long {top + 1}-{top + LONGER}", top + 1, top + LONGER)]
 
 
@@ -68,15 +72,15 @@ def draw_candidates(
 
   @jax.jit
   def write_inputs():
-    plan = layout.argument_plan(tables, rows * tried)
+    plan = layout.argument_plan(tables, INPUTS)
     return prior.sample(tables, plan, input_key, sizes.value, sizes.slots)
 
   programs = np.unique(np.asarray(write_programs()), axis=0)
-  inputs = np.asarray(write_inputs()).reshape(rows, tried, -1)
-  zeros = np.zeros(len(programs), np.int32)
-  return Candidates(
-    program=programs, inputs=inputs[: len(programs)], kind=zeros, source=zeros
-  )
+  count = len(programs)
+  which = np.random.default_rng(seed).integers(INPUTS, size=(count, tried))
+  inputs = np.asarray(write_inputs())[which]
+  zeros = np.zeros(count, np.int32)
+  return Candidates(program=programs, inputs=inputs, kind=zeros, source=zeros)
 
 
 def build_exam(
@@ -118,20 +122,15 @@ def build_exam(
   """
   sizes = sizes._replace(program=level.program + LONGER)
   drawn = draw_candidates(level, sizes, weights, tried, candidates, seed)
+  drawn = _one_a_behaviour(judge, drawn, bounds)
   outcome = judge.check(drawn, bounds)
   if judge.failure is not None:
     raise judge.failure
   length = (drawn.program != grammar.PAD).sum(1)
-  good = (outcome.reason == REASON["accepted"]) & ~outcome.constant
-  good &= ~outcome.identity
+  good = outcome.reason == REASON["accepted"]
   good &= _distinct_rows(outcome.outputs) >= DISTINCT
+  found = np.flatnonzero(good)
   rng = np.random.default_rng(seed)
-  shortest: dict[tuple[int, ...], int] = {}
-  for i in np.flatnonzero(good):
-    digest = tuple(outcome.behaviour[i].tolist())
-    if digest not in shortest or length[i] < length[shortest[digest]]:
-      shortest[digest] = int(i)
-  found = np.array(sorted(shortest.values()), np.int64)
 
   known = sizes.shown + sizes.hidden
   buckets = _buckets(level)
@@ -181,6 +180,25 @@ def build_exam(
     sizes=sizes,
     level=level._replace(program=sizes.program),
   )
+
+
+def _one_a_behaviour(
+  judge: Judge, drawn: Candidates, bounds: Bounds
+) -> Candidates:
+  """The shortest program of each behaviour, constants and identities left out.
+
+  One input each is enough to be told that, and most programs end here.
+  """
+  first = dataclasses.replace(drawn, inputs=drawn.inputs[:, :1])
+  outcome = judge.check(first, bounds)
+  dull = outcome.constant | outcome.identity
+  length = (drawn.program != grammar.PAD).sum(1)
+  shortest: dict[tuple[int, ...], int] = {}
+  for i in np.flatnonzero(~dull):
+    digest = tuple(outcome.behaviour[i].tolist())
+    if digest not in shortest or length[i] < length[shortest[digest]]:
+      shortest[digest] = int(i)
+  return jax.tree.map(lambda leaf: leaf[sorted(shortest.values())], drawn)
 
 
 def _distinct_rows(outputs: np.ndarray) -> np.ndarray:

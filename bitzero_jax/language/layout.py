@@ -44,12 +44,12 @@ class Sizes(NamedTuple):
   @property
   def answer_program(self) -> tuple[int, int]:
     """(P, A) of induction rows."""
-    return 2 * self.shown * self.value + 2, self.program
+    return 2 * self.shown * self.value + 1, self.program
 
   @property
   def proposal(self) -> tuple[int, int]:
-    """(P, A) of proposal rows."""
-    return self.references * self.program + 2, self.program + self.value
+    """(P, A) of proposal rows: with one reference, as long as deduction's."""
+    return self.references * self.program + 1, self.program + self.value
 
   @property
   def slots(self) -> int:
@@ -69,12 +69,12 @@ def _column(rows: int, token: int | jax.Array) -> jax.Array:
 
 def deduction(program: jax.Array, given: jax.Array) -> jax.Array:
   """Prompt: program [B, Lp] and input [B, Lv]; the output is asked."""
-  return _prompt(align_right(program), g.DEDUCE, given)
+  return _prompt(align_right(program), g.DEDUCE, given, g.ANSWER)
 
 
 def abduction(program: jax.Array, result: jax.Array) -> jax.Array:
   """Prompt: program [B, Lp] and output [B, Lv]; an input is asked."""
-  return _prompt(align_right(program), g.ABDUCE, result)
+  return _prompt(align_right(program), g.ABDUCE, result, g.ANSWER)
 
 
 def induction(inputs: jax.Array, outputs: jax.Array) -> jax.Array:
@@ -93,11 +93,11 @@ def proposal(kind: jax.Array, references: jax.Array) -> jax.Array:
 
 
 def _prompt(first: jax.Array, *parts: int | jax.Array) -> jax.Array:
-  """Parts side by side, then ANSWER; a marker is one column wide."""
+  """Parts side by side; a marker is one column wide, and the last part."""
   rows = first.shape[0]
   columns = [
     part if jnp.ndim(part) == 2 else _column(rows, part)
-    for part in (first, *parts, g.ANSWER)
+    for part in (first, *parts)
   ]
   return jnp.concatenate(columns, axis=1)
 

@@ -120,7 +120,7 @@ def _shown_outputs(tasks: Task, spec: Draw) -> jax.Array:
   live = tasks.outputs[:, 1 : spec.shown] != PAD
   both = jnp.stack([jnp.zeros_like(live), live], axis=2)
   flat = both.reshape(both.shape[0], math.prod(both.shape[1:]))
-  return jnp.pad(flat, ((0, 0), (0, 2)))  # the marker and ANSWER
+  return jnp.pad(flat, ((0, 0), (0, 1)))  # the marker
 
 
 def _below(uniform: jax.Array, bound: jax.Array) -> jax.Array:

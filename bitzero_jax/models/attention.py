@@ -49,9 +49,7 @@ def attend(
   scores = scores[:, :, : group * columns] * width**-0.5
   scores = scores.reshape(batch, kv_heads, group, columns, slots)
   scores = jnp.where(visible[:, None, None], scores, HIDDEN_SCORE)
-  peak = jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True))
-  weights = jnp.exp(scores - peak)
-  weights = (weights / layers.pairwise_sum(weights)).astype(values.dtype)
+  weights = layers.softmax(scores).astype(values.dtype)
   weights = weights.reshape(batch, kv_heads, group * columns, slots)
   if group * columns == 1:
     weights = jnp.repeat(weights, 2, axis=2)

@@ -10,6 +10,7 @@ Shapes: B = rows, T = columns, D = width, I and O = input and output features,
 H = head width.
 """
 
+import functools
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -28,6 +29,7 @@ def squared_relu(x: jax.Array) -> jax.Array:
 ACTIVATIONS = {"silu": nn.silu, "relu2": squared_relu}
 
 
+@jax.custom_jvp
 def pairwise_sum(x: jax.Array) -> jax.Array:
   """Adds up the last axis, half onto half, in an order that never changes.
 
@@ -35,7 +37,8 @@ def pairwise_sum(x: jax.Array) -> jax.Array:
     x: [..., N], floating, N >= 1.
 
   Returns:
-    [..., 1]. The order depends on N only, not on the other axes.
+    [..., 1]. The order depends on N only, not on the other axes. A gradient
+    is the plain sum's: to go back through the halves would only be slower.
   """
   size = x.shape[-1]
   while size > 1:
@@ -46,6 +49,65 @@ def pairwise_sum(x: jax.Array) -> jax.Array:
     x = jnp.concatenate([x, rest], axis=-1) if size % 2 else x
     size = x.shape[-1]
   return x
+
+
+@pairwise_sum.defjvp
+def _pairwise_sum_jvp(primals, tangents):
+  (change,) = tangents
+  return pairwise_sum(*primals), jnp.sum(change, axis=-1, keepdims=True)
+
+
+@jax.custom_vjp
+def softmax(scores: jax.Array) -> jax.Array:
+  """Softmax over the last axis, [..., N] float32, with `pairwise_sum`'s order.
+
+  Its gradient is written out: what autodiff derives from the quotient takes
+  several times as long on a CPU.
+  """
+  powers = jnp.exp(scores - jnp.max(scores, axis=-1, keepdims=True))
+  return powers / pairwise_sum(powers)
+
+
+def _softmax_forward(scores):
+  weights = softmax(scores)
+  return weights, weights
+
+
+def _softmax_backward(weights, change):
+  change = change * weights
+  return (change - weights * pairwise_sum(change),)
+
+
+softmax.defvjp(_softmax_forward, _softmax_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def to_unit_rms(x: jax.Array, eps: float) -> jax.Array:
+  """x / sqrt(mean(x^2) + eps) over the last axis, float32 [..., D].
+
+  The gradient is written out, as in `softmax`.
+  """
+  return x * _inverse_rms(x, eps)
+
+
+def _inverse_rms(x, eps):
+  power = pairwise_sum(jnp.square(x)) * (1.0 / x.shape[-1])
+  return jax.lax.rsqrt(power + eps)
+
+
+def _to_unit_rms_forward(x, eps):
+  return to_unit_rms(x, eps), (x, _inverse_rms(x, eps))
+
+
+def _to_unit_rms_backward(eps, saved, change):
+  del eps
+  x, inverse = saved
+  unit = x * inverse
+  along = pairwise_sum(change * unit) * (1.0 / x.shape[-1])
+  return ((change - unit * along) * inverse,)
+
+
+to_unit_rms.defvjp(_to_unit_rms_forward, _to_unit_rms_backward)
 
 
 def project(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -91,9 +153,7 @@ class RMSNorm(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     width = x.shape[-1]
     scale = self.param("scale", self.scale_init, (width,), jnp.float32)
-    wide = x.astype(jnp.float32)
-    power = pairwise_sum(jnp.square(wide)) * (1.0 / width)
-    unit = wide * jax.lax.rsqrt(power + self.eps)
+    unit = to_unit_rms(x.astype(jnp.float32), self.eps)
     return unit.astype(x.dtype) * scale.astype(x.dtype)
 
 

@@ -123,3 +123,12 @@ def opened(workdir: Path, *, create: bool = True) -> Iterator[Checkpoints]:
     yield checkpoints
   finally:
     checkpoints.close()
+
+
+def newest(workdir: Path) -> int | None:
+  """Round of a run's newest checkpoint, or None; opens nothing for writing."""
+  try:
+    with opened(workdir, create=False) as checkpoints:
+      return checkpoints.last()
+  except FileNotFoundError:
+    return None

@@ -82,8 +82,9 @@ class Judge:
   def check(self, candidates: Candidates, bounds: Bounds) -> Outcome:
     """Runs candidates on their inputs and on the probes.
 
-    A candidate is "accepted" here when its first input and N - 1 others give
-    values that the language's level can say.
+    A candidate is "accepted" here when its first input and N - 1 others (all
+    of them, where fewer than N are tried) give values that the language's level
+    can say. What it does on the probes is asked once and remembered.
     """
     rows, tried, width = candidates.inputs.shape
     outcome = Outcome(
@@ -110,7 +111,7 @@ class Judge:
         own, probes = verdicts[:tried], verdicts[tried:]
         if probes:
           self._learn(sources[i], probes)
-        reason, kept = _find(texts[i], own, bounds, self._pairs)
+        reason, kept = _find(texts[i], own, bounds, min(self._pairs, tried))
         known = self._behaviours.get(sources[i])
         if known is None:
           reason = "unknown"

@@ -44,7 +44,7 @@ def test_an_induction_prompt_shows_input_and_output_in_turn():
   outputs = jnp.concatenate([row(LONG, 7), row(SHORT, 7)])[None]
   prompt = layout.induction(inputs, outputs)
   short, long = render.pad(SHORT, 7), render.pad(LONG, 7)
-  expected = [*short, *long, *long, *short, g.INDUCE, g.ANSWER]
+  expected = [*short, *long, *long, *short, g.INDUCE]
   np.testing.assert_array_equal(prompt, [expected])
   assert (prompt.shape[1], 8) == SIZES.answer_program
 
@@ -54,11 +54,15 @@ def test_a_proposal_prompt_names_its_task_type():
   many = jnp.broadcast_to(references, (3, 2, 8))
   prompt = layout.proposal(jnp.arange(3, dtype=jnp.int32), many)
   markers = [g.PROPOSE_DEDUCE, g.PROPOSE_ABDUCE, g.PROPOSE_INDUCE]
-  np.testing.assert_array_equal(prompt[:, -2], markers)
+  np.testing.assert_array_equal(prompt[:, -1], markers)
   expected = [*right(PROGRAM, 8), *right(PROGRAM[:1], 8)]
-  np.testing.assert_array_equal(prompt[:, :-2], [expected] * 3)
-  np.testing.assert_array_equal(prompt[:, -1], [g.ANSWER] * 3)
+  np.testing.assert_array_equal(prompt[:, :-1], [expected] * 3)
   assert (prompt.shape[1], 15) == SIZES.proposal
+
+
+def test_a_proposal_with_one_reference_is_as_long_as_a_deduction():
+  one = SIZES._replace(references=1)
+  assert sum(one.proposal) == sum(one.answer_value)
 
 
 def test_padding_moves_to_the_left_and_the_order_stays():
@@ -76,7 +80,7 @@ def test_no_prompt_ends_in_padding():
     layout.induction(nothing[:, None], nothing[:, None]),
     layout.proposal(jnp.zeros(2, jnp.int32), nothing[:, None]),
   ):
-    assert (np.asarray(prompt[:, -1]) == g.ANSWER).all()
+    assert (np.asarray(prompt[:, -1]) != g.PAD).all()
 
 
 def test_plans_ask_for_what_they_are_named_after():
