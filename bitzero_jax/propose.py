@@ -11,7 +11,9 @@ from bitzero_jax.language.grammar import VOCABULARY
 from bitzero_jax.language.layout import Sizes
 from bitzero_jax.language.levels import Tables
 from bitzero_jax.models.network import Network
-from bitzero_jax.state import MODEL, PRIOR, Candidates, Pool, Rollout
+from bitzero_jax.state import MODEL, PRIOR, Candidates, Pool, Rollout, take
+
+SHORTEST = 2  # tokens of the shortest program that does something
 
 
 class Proposer(NamedTuple):
@@ -24,8 +26,9 @@ class Proposer(NamedTuple):
       grammar's prior.
     inputs: M, inputs tried for each candidate.
     temperature: of the model's samples, above 0.
-    uniform_budget: draw each candidate's program budget uniformly, so that
-      long programs are as common as short ones; else always the longest.
+    uniform_budget: draw each candidate's program budget uniformly, the model's
+      too, so that long programs are as common as short ones and the model
+      cannot drift to the longest; else always the longest.
   """
 
   sizes: Sizes
@@ -59,16 +62,24 @@ def propose(
     (with no rows when the model writes none).
   """
   sizes = proposer.sizes
-  reference_key, write_key, prior_key, input_key = jax.random.split(key, 4)
-  drawn = proposer.candidates - proposer.model_rows
-  prompts = _prompts(proposer, pool, reference_key)
+  reference_key, write_key, budget_key, prior_key, input_key = jax.random.split(
+    key, 5
+  )
   written, length = proposer.model_rows, sizes.proposal[1]
+  drawn = proposer.candidates - written
+  plan = layout.proposal_plan(tables, proposer.candidates)
+  if proposer.uniform_budget:
+    budget = jax.random.randint(
+      budget_key, (proposer.candidates,), SHORTEST, tables.program + 1
+    )
+    plan = plan._replace(budget=plan.budget.at[:, 0].set(budget))
+  prompts = _prompts(proposer, pool, reference_key)
   if written:
     rollout = sample.write(
       network,
       weights,
       tables,
-      layout.proposal_plan(tables, written),
+      take(plan, slice(written)),
       prompts,
       write_key,
       length=length,
@@ -82,15 +93,8 @@ def propose(
     rollout = Rollout(prompts, nothing.astype(jnp.int32), nothing, bias)
   answers = rollout.answer
   if drawn:
-    budget_key, prior_key = jax.random.split(prior_key)
-    plan = layout.proposal_plan(tables, drawn)
-    if proposer.uniform_budget:
-      shortest = 2
-      longest = jax.random.randint(
-        budget_key, (drawn,), shortest, tables.program + 1
-      )
-      plan = plan._replace(budget=plan.budget.at[:, 0].set(longest))
-    rows = prior.sample(tables, plan, prior_key, length, sizes.slots)
+    rest = take(plan, slice(written, None))
+    rows = prior.sample(tables, rest, prior_key, length, sizes.slots)
     answers = jnp.concatenate([answers, rows])
   program, first = layout.split_proposal(answers, sizes)
   spare = proposer.inputs - 1

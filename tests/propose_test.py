@@ -103,11 +103,12 @@ def test_prompts_show_programs_of_the_pool_alone(run):
   assert (np.asarray(rollout.prompt)[:, :-2] == g.PAD).all()
 
 
-def test_uniform_budgets_bound_lengths_and_longest_budgets_do_not(run):
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_uniform_budgets_bound_lengths_and_longest_budgets_do_not(run, share):
   lengths = {}
   for uniform in (True, False):
     found, _ = run(
-      pool(), candidates=600, model_share=0.0, uniform_budget=uniform
+      pool(), candidates=600, model_share=share, uniform_budget=uniform
     )
     length = (np.asarray(found.program) != g.PAD).sum(1)
     assert length.min() == 2 and length.max() == 8

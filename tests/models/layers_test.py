@@ -23,6 +23,49 @@ def test_pairwise_sum_does_not_depend_on_the_other_axes():
     np.testing.assert_array_equal(add(x[:rows]), add(x)[:rows])
 
 
+def _softmax(x):
+  powers = jnp.exp(x - x.max(-1, keepdims=True))
+  return powers / powers.sum(-1, keepdims=True)
+
+
+def _unit(x):
+  return x / jnp.sqrt(jnp.mean(jnp.square(x), -1, keepdims=True) + 1e-5)
+
+
+@pytest.mark.parametrize(
+  ("ours", "plain"),
+  [
+    (layers.softmax, _softmax),
+    (lambda x: layers.to_unit_rms(x, 1e-5), _unit),
+    (layers.pairwise_sum, lambda x: x.sum(-1, keepdims=True)),
+  ],
+  ids=["softmax", "to_unit_rms", "pairwise_sum"],
+)
+@pytest.mark.parametrize("size", [1, 7, 65])
+def test_written_out_gradients_are_those_of_the_plain_formula(
+  ours, plain, size
+):
+  rng = np.random.default_rng(size)
+  x = rng.normal(size=(3, 2, size)).astype(np.float32)
+  np.testing.assert_allclose(ours(x), plain(x), rtol=1e-5, atol=1e-6)
+  weight = rng.normal(size=ours(x).shape).astype(np.float32)
+  got = jax.grad(lambda y: jnp.sum(ours(y) * weight))(x)
+  expected = jax.grad(lambda y: jnp.sum(plain(y) * weight))(x)
+  np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+  many = jax.vmap(jax.grad(lambda y: jnp.sum(ours(y) * weight[0])))(x)
+  one = jax.grad(lambda y: jnp.sum(ours(y) * weight[0]))(x[1])
+  np.testing.assert_allclose(many[1], one, rtol=1e-5, atol=1e-6)
+
+
+def test_hidden_scores_get_no_weight_and_no_gradient():
+  x = jnp.array([[0.5, -1e30, 0.1, -1e30]])
+  weights, back = jax.vjp(layers.softmax, x)
+  (change,) = back(jnp.array([[1.0, 2.0, 3.0, 4.0]]))
+  for row in (weights, change):
+    np.testing.assert_array_equal(row[:, 1::2], 0)
+    assert (np.asarray(row[:, ::2]) != 0).all()
+
+
 def test_the_norm_works_in_float32_also_on_bfloat16():
   x = jnp.full((1, 300), 1.0, jnp.bfloat16)
   norm = layers.RMSNorm()

@@ -128,3 +128,12 @@ def test_reading_makes_no_folder(tmp_path):
   with pytest.raises(FileNotFoundError, match="nothing was trained"):
     checkpoint.Checkpoints(tmp_path, create=False)
   assert list(tmp_path.iterdir()) == []
+
+
+def test_the_newest_round_is_told_without_a_trace(tmp_path):
+  assert checkpoint.newest(tmp_path / "nothing") is None
+  assert not (tmp_path / "nothing").exists()
+  with checkpoint.opened(tmp_path) as checkpoints:
+    checkpoints.save(2, state(1), None)
+    checkpoints.save(7, state(2), None)
+  assert checkpoint.newest(tmp_path) == 7

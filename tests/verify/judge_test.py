@@ -67,6 +67,14 @@ def test_a_sound_program_gets_its_pairs(judge):
   assert (found.behaviour[0] != found.behaviour[1]).any()
 
 
+def test_one_input_is_enough_to_learn_what_a_program_is(judge):
+  reasons, found = check(judge, "sorted(x)", "[3]", inputs=("[3, 1, 2]",))
+  assert reasons == ["accepted", "accepted"]
+  assert texts(found.outputs[0, :1]) == ["[1, 2, 3]"]
+  assert not found.outputs[0, 1:].any()
+  assert found.constant.tolist() == [False, True]
+
+
 @pytest.mark.parametrize(
   ("program", "constant", "identity"),
   [
