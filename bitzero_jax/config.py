@@ -162,6 +162,7 @@ def validate(config: Any) -> None:
     0.0,
     1.0,
   )
+  _within(config, "seed", 0, (1 << 32) - 1)
   _within(config, "quant.planes", 1, 5)
   _within(config, "solve.buffer_rows propose.references", 0, 1 << 20)
   _within(config, "optimizer.warmup", 0, 1 << 30)
@@ -181,9 +182,10 @@ def validate(config: Any) -> None:
     config.propose.candidates % 3 == 0,
     f"propose.candidates={config.propose.candidates} must be a multiple of 3",
   )
+  rows = config.learn.rows
   _require(
-    len(config.learn.rows) == 3 and min(config.learn.rows) >= 0,
-    f"learn.rows={config.learn.rows} must be three row counts: D, A, I",
+    len(rows) == 3 and all(type(r) is int and r >= 0 for r in rows),
+    f"learn.rows={rows} must be three row counts: D, A, I",
   )
   model = config.model
   _require(

@@ -77,6 +77,8 @@ def test_names_here_are_the_names_in_the_tables():
     ({"solve__temperature": -1.0}, ["solve.temperature=-1.0", "above 0"]),
     ({"learn__rows": (1, 2)}, ["learn.rows=(1, 2)", "three"]),
     ({"learn__rows": (1, 2, -1)}, ["learn.rows=(1, 2, -1)"]),
+    ({"learn__rows": (1, 2, "3")}, ["learn.rows=(1, 2, '3')"]),
+    ({"seed": -1}, ["seed=-1", "[0, 4294967295]"]),
     ({"learn__updates": 7}, ["learn.updates=7", "multiple"]),
     ({"learn__hindsight": -1.0}, ["learn.hindsight=-1.0"]),
     ({"learn__shown_weight": -1.0}, ["learn.shown_weight=-1.0"]),

@@ -191,7 +191,7 @@ def _one_a_behaviour(
   """
   first = dataclasses.replace(drawn, inputs=drawn.inputs[:, :1])
   outcome = judge.check(first, bounds)
-  dull = outcome.constant | outcome.identity
+  dull = np.logical_or(outcome.constant, outcome.identity)
   length = (drawn.program != grammar.PAD).sum(1)
   shortest: dict[tuple[int, ...], int] = {}
   for i in np.flatnonzero(~dull):

@@ -153,7 +153,7 @@ class RMSNorm(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     width = x.shape[-1]
     scale = self.param("scale", self.scale_init, (width,), jnp.float32)
-    unit = to_unit_rms(x.astype(jnp.float32), self.eps)
+    unit: jax.Array = to_unit_rms(x.astype(jnp.float32), self.eps)
     return unit.astype(x.dtype) * scale.astype(x.dtype)
 
 
