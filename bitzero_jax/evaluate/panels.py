@@ -1,0 +1,213 @@
+"""The page's line charts as data: which metrics share one, and its words."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from bitzero_jax.evaluate.figure import GREY
+from bitzero_jax.evaluate.line_chart import line_chart
+from bitzero_jax.evaluate.number_format import number, percent
+from bitzero_jax.evaluate.series import Lines, readings
+
+TYPES = ("deduction", "abduction", "induction")
+COLORS = {
+  "deduction": 0,
+  "abduction": 1,
+  "induction": 2,
+  "propose": 3,
+  "solve": 4,
+  "model's tasks": 3,
+  "random tasks": GREY,
+}
+
+
+class Panel(NamedTuple):
+  """One line chart of the page.
+
+  Attributes:
+    title: its heading.
+    axis: what the vertical axis counts.
+    curves: legend name -> metric.
+    note: a line below it.
+    share: whether values are shares, shown in percent.
+    from_zero: whether the axis must reach zero.
+    smoothed: whether long curves show a running mean.
+  """
+
+  title: str
+  axis: str
+  curves: Mapping[str, str]
+  note: str = ""
+  share: bool = False
+  from_zero: bool = True
+  smoothed: bool = True
+
+
+def _by_type(prefix: str) -> dict[str, str]:
+  return {kind: f"{prefix}/{kind}" for kind in TYPES}
+
+
+def _by_role(prefix: str) -> dict[str, str]:
+  return {role: f"{prefix}/{role}" for role in ("propose", "solve")}
+
+
+HELD_OUT = (
+  Panel(
+    "By task type",
+    "share of answers right",
+    {**_by_type("eval"), "best constant answer": "eval/constant"},
+    "Tasks that training never sees.",
+    share=True,
+  ),
+  Panel(
+    "Tasks written by people",
+    "share of answers right",
+    _by_type("eval/human"),
+    share=True,
+  ),
+)
+TRAINING = (
+  Panel(
+    "Solve rate on fresh self-made tasks",
+    "share of answers right",
+    _by_type("solve_rate"),
+    "Thin: each reading. Bold: running mean.",
+    share=True,
+  ),
+  Panel("Total loss", "nats a token", {"total": "loss/total"}, from_zero=False),
+  Panel(
+    "Hindsight loss",
+    "nats a token",
+    _by_type("loss/hindsight"),
+    "Supervised, on the answers that the executor gave.",
+    from_zero=False,
+  ),
+  Panel(
+    "Policy loss",
+    "policy-gradient loss",
+    _by_role("loss/policy"),
+    from_zero=False,
+  ),
+)
+PROPOSALS = (
+  Panel(
+    "Novelty",
+    "share of candidates",
+    {
+      "new behaviour": "novelty/new_share",
+      "duplicate": "novelty/duplicate_share",
+    },
+    share=True,
+  ),
+  Panel(
+    "Pool",
+    "count",
+    {"tasks": "pool/size", "distinct behaviours": "pool/behaviours"},
+    smoothed=False,
+  ),
+  Panel(
+    "Learnability",
+    "mean learnability",
+    {
+      "model's tasks": "learnability/model",
+      "random tasks": "learnability/random",
+    },
+    "A proposer is worth its cost only above random tasks.",
+  ),
+  Panel(
+    "Program length",
+    "mean tokens",
+    {"model's tasks": "length/model", "random tasks": "length/random"},
+  ),
+)
+COLLAPSE = (
+  Panel(
+    "Entropy",
+    "nats a token",
+    _by_role("entropy"),
+    "Bad: a quick fall to near 0. Sampling stops exploring.",
+  ),
+  Panel(
+    "Advantage collapse",
+    "share of groups without signal",
+    _by_role("advantage_collapse"),
+    "Bad: near 100 %. All answers right or all wrong: no gradient.",
+    share=True,
+  ),
+  Panel(
+    "Duplicate share",
+    "share of candidates",
+    {"duplicates": "novelty/duplicate_share"},
+    "Bad: rising all through. The proposer repeats itself.",
+    share=True,
+  ),
+  Panel(
+    "Ternary flip rate",
+    "share of codes an update",
+    {"codes changed": "ternary/flip_rate"},
+    "Bad: 0 early (steps too small to move a code), or high to the end.",
+    share=True,
+  ),
+  Panel(
+    "Log-prob gap, sampler to learner",
+    "nats",
+    {"largest": "gap/logprob_max", "mean": "gap/logprob_mean"},
+    "Bad: anything but 0. Both must run the same quantized forward.",
+    smoothed=False,
+  ),
+  Panel(
+    "Executor doubts",
+    "share of verdicts",
+    {
+      "unknown": "executor/unknown_rate",
+      "two runs differ": "executor/flip_rate",
+    },
+    "Bad: unknown above 0.5 %. The machine is overloaded; a run stops.",
+    share=True,
+    smoothed=False,
+  ),
+)
+BITS = (
+  Panel(
+    "Stored bits over the run",
+    "bits a weight",
+    {"all weights": "bits/stored_per_weight"},
+    smoothed=False,
+  ),
+)
+SPEED = (
+  Panel("Training rows", "rows a second", {"rows": "speed/rows_per_s"}),
+  Panel("Tokens", "tokens a second", {"tokens": "speed/tokens_per_s"}),
+  Panel("Tasks checked", "tasks a second", {"tasks": "speed/tasks_per_s"}),
+  Panel("Peak memory", "MB", {"peak": "memory/peak_mb"}, smoothed=False),
+  Panel(
+    "Executor",
+    "share of a round",
+    {"time in the executor": "executor/share"},
+    share=True,
+  ),
+)
+
+
+def draw(lines: Lines, panels: Sequence[Panel]) -> list[str]:
+  """The panels that have readings, as figures; "" for the others."""
+  figures = []
+  for panel in panels:
+    curves = []
+    for place, (name, key) in enumerate(panel.curves.items()):
+      reference = key == "eval/constant"
+      neutral = 6 if len(panel.curves) == 1 else place
+      color = GREY if reference else COLORS.get(name, neutral)
+      curve = readings(lines, key, name, color)
+      curves.append(curve._replace(dashed=reference))
+    figures.append(
+      line_chart(
+        panel.title,
+        curves,
+        axis=panel.axis,
+        show=percent if panel.share else number,
+        note=panel.note,
+        from_zero=panel.from_zero,
+        smoothed=panel.smoothed,
+      )
+    )
+  return figures
