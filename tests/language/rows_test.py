@@ -39,9 +39,8 @@ def tasks():
 
 def parts(prompt, *widths):
   """What fills each slot; a slot of one column is the marker."""
-  assert int(prompt[-1]) == g.ANSWER
   ends = np.cumsum([0, *widths])
-  assert ends[-1] == len(prompt) - 1
+  assert ends[-1] == len(prompt)
   return [
     render.strip(prompt[a:b].tolist()) for a, b in itertools.pairwise(ends)
   ]
@@ -53,7 +52,8 @@ def test_a_value_is_asked_about_the_named_pair(tasks, kind):
   prompt, gold = rows_of(kind, tasks, pair, 2)
   assert (prompt.shape[1], gold.shape[1]) == SIZES.answer_value
   for i, j in enumerate((2, 1)):
-    program, marker, shown = parts(prompt[i], 8, 1, 7)
+    program, marker, shown, last = parts(prompt[i], 8, 1, 7, 1)
+    assert last == (g.ANSWER,)
     assert render.source(program).endswith(f"return {SOURCES[i]}\n")
     texts = INPUTS[i][j], OUTPUTS[i][j]
     given, asked = texts if kind == DEDUCTION else reversed(texts)

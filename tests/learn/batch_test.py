@@ -146,7 +146,7 @@ def test_shown_outputs_weigh_from_the_second_pair_on():
     spec, FRESH.replace(outputs=outputs), SOUND, pool(0), jax.random.key(8)
   )
   unseen, shown = [0] * WIDTH, [0.5, 0.5, 0.5, 0]
-  marker, answer = [0, 0], [1] * 5
+  marker, answer = [0], [1] * 5
   expected = [*unseen, *shown, *unseen, *shown, *marker, *answer]
   induction = rows["induction"]
   np.testing.assert_array_equal(induction.weight, [expected] * 40)
