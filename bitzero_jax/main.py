@@ -202,7 +202,11 @@ def _verify(options: argparse.Namespace) -> int:
     from bitzero_jax.verify import lines
 
     jobs = lines.read(options.file)
-    lines.write(jobs, sys.stdout)
+    try:
+      lines.write(jobs, sys.stdout)
+    except BrokenPipeError:
+      # The reader has left, as `head` does. Python would complain at exit too.
+      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
   return 0
 
 

@@ -194,3 +194,22 @@ def test_bad_input_is_one_line_and_no_verdict(tmp_path, case):
   assert done.stdout == b""
   (line,) = done.stderr.decode().splitlines()
   assert str(file) in line
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+  job = {"program": "def f(x): return x", "input": "[1]"}
+  command = [sys.executable, "-m", "bitzero_jax.main", "verify", "-"]
+  with subprocess.Popen(
+    command,
+    cwd=ROOT,
+    env=os.environ | {"PYTHONPATH": str(ROOT)},
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+  ) as running:
+    running.stdout.close()
+    running.stdin.write(written(job).encode())
+    running.stdin.close()
+    said = running.stderr.read().decode()
+    assert running.wait(timeout=120) == 0
+  assert said.startswith("executor: ") and len(said.splitlines()) == 1
