@@ -47,11 +47,11 @@ def write(
   """
   greedy = temperature == 0
   heat = 1.0 if greedy else temperature
-  logits, cache = network.prefill(weights, prompt, prompt.shape[1] + length)
+  columns = prompt.shape[1] + length - 1  # nothing reads the last token
+  logits, cache = network.prefill(weights, prompt, columns)
   states = jax.vmap(lambda p: automaton.start(tables, p, slots))(plan)
 
-  def step(carry, step_key):
-    logits, cache, states = carry
+  def choose(logits, states, step_key):
     bias = jax.vmap(lambda s: automaton.bias(tables, s, prior_weight))(states)
     policy = log_policy(logits, bias, heat)
     if greedy:
@@ -63,10 +63,21 @@ def write(
     states = jax.vmap(lambda p, s, t: automaton.advance(tables, p, s, t))(
       plan, states, token
     )
-    logits, cache = network.decode(weights, token, cache)
-    return (logits, cache, states), (token, taken * (token != PAD), bias)
+    return states, (token, taken * (token != PAD), bias)
+
+  def step(carry, step_key):
+    logits, cache, states = carry
+    states, chosen = choose(logits, states, step_key)
+    logits, cache = network.decode(weights, chosen[0], cache)
+    return (logits, cache, states), chosen
 
   keys = jax.random.split(key, length)
-  _, seen = jax.lax.scan(step, (logits, cache, states), keys)
-  answer, log_prob, bias = (jnp.swapaxes(leaf, 0, 1) for leaf in seen)
+  (logits, _, states), seen = jax.lax.scan(
+    step, (logits, cache, states), keys[:-1]
+  )
+  _, last = choose(logits, states, keys[-1])
+  answer, log_prob, bias = (
+    jnp.concatenate([jnp.swapaxes(leaf, 0, 1), end[:, None]], axis=1)
+    for leaf, end in zip(seen, last, strict=True)
+  )
   return Rollout(prompt, answer, log_prob, bias)

@@ -163,7 +163,7 @@ def gold_probability(
   for group in pose(tasks, pairs, tables, sizes.shown):
     tokens = jnp.concatenate([group.prompt, group.gold], axis=1)
     length = group.gold.shape[1]
-    logits = network.logits(weights, tokens, length + 1)[:, :-1]
+    logits = network.logits(weights, tokens[:, :-1], length)
     bias = jax.vmap(
       lambda p, row: automaton.bias_along(tables, p, row, sizes.slots, 0.0)
     )(group.plan, group.gold)

@@ -74,7 +74,7 @@ def rescored(net, weights, tables, plan, rollout, heat, prior_weight):
 
   @jax.jit
   def score(weights):
-    logits = net.logits(weights, tokens, LENGTH + 1)[:, :-1]
+    logits = net.logits(weights, tokens[:, :-1], LENGTH)
     bias = jax.vmap(
       lambda p, row: automaton.bias_along(
         tables, p, row, SIZES.slots, prior_weight
@@ -136,8 +136,8 @@ def test_zero_temperature_takes_the_best_legal_token(tables, prompt):
   weights = net.weights(trained(net))
   _, rollout = written(net, weights, tables, prompt, temperature=0)
   tokens = jnp.concatenate([prompt, rollout.answer], axis=1)
-  logits = jax.jit(lambda w: net.logits(w, tokens, LENGTH + 1))(weights)
-  policy = log_policy(logits[:, :-1], rollout.bias, 1.0)
+  logits = jax.jit(lambda w: net.logits(w, tokens[:, :-1], LENGTH))(weights)
+  policy = log_policy(logits, rollout.bias, 1.0)
   np.testing.assert_array_equal(rollout.answer, jnp.argmax(policy, axis=-1))
   np.testing.assert_array_equal(
     rollout.log_prob, chosen(policy, rollout.answer)

@@ -62,7 +62,7 @@ def forward(
     group = [batches[name] for name in names]
     most = max(batch.scored for batch in group)
     tokens = jnp.concatenate([batch.tokens for batch in group])
-    logits = network.logits(weights, tokens, most + 1)[:, :-1]
+    logits = network.logits(weights, tokens[:, :-1], most)
     begin = 0
     for name, batch in zip(names, group, strict=True):
       end = begin + batch.tokens.shape[0]
