@@ -68,6 +68,7 @@ def default() -> Any:
   c.gate = ConfigDict()
   c.gate.constant = True  # refuse programs with one output for every input
   c.gate.identity = True  # refuse programs that return their input
+  c.gate.outputs = 6  # fewest different outputs among a task's pairs
   c.gate.novel = True  # the pool refuses behaviours that it holds
 
   c.probe = ConfigDict()
@@ -162,6 +163,7 @@ def validate(config: Any) -> None:
     0.0,
     1.0,
   )
+  _within(config, "gate.outputs", 1, config.language.pairs)
   _within(config, "seed", 0, (1 << 32) - 1)
   _within(config, "quant.planes", 1, 5)
   _within(config, "solve.buffer_rows propose.references", 0, 1 << 20)

@@ -31,6 +31,7 @@ REASONS = (
   "unknown",
   "constant",
   "identity",
+  "repetitive",
   "barred",
   "known",
 )

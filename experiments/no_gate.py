@@ -15,5 +15,6 @@ def get_config():
   c.name = "no gate"
   c.gate.constant = False
   c.gate.identity = False
+  c.gate.outputs = 1
   c.gate.novel = False
   return c

@@ -14,17 +14,27 @@ class Gate(NamedTuple):
   Attributes:
     constant: refuse programs with one output for every probe input.
     identity: refuse programs that return every probe input unchanged.
+    outputs: refuse tasks with fewer different outputs among their pairs: what
+      nearly always gives the same answer teaches little.
     novel: the pool refuses behaviours that it already holds.
   """
 
   constant: bool
   identity: bool
+  outputs: int
   novel: bool
 
 
 def equal_behaviour(some: jax.Array, others: jax.Array) -> jax.Array:
   """Which hashes agree: bool [B, C] from uint32 [B, 2] and [C, 2]."""
   return jnp.all(some[:, None] == others[None], axis=-1)
+
+
+def different(outputs: jax.Array) -> jax.Array:
+  """How many of each task's outputs differ: int32 [B] from [B, N, Lv]."""
+  same = jnp.all(outputs[:, :, None] == outputs[:, None], axis=-1)
+  repeats = jnp.any(jnp.tril(same, k=-1), axis=-1)
+  return jnp.sum(~repeats, axis=-1)
 
 
 def judge(
@@ -57,6 +67,7 @@ def judge(
   is_barred = jnp.any(equal_behaviour(outcome.behaviour, barred), axis=1)
   checks = (
     ("known", known & gate.novel),
+    ("repetitive", different(outcome.outputs) < gate.outputs),
     ("identity", outcome.identity & gate.identity),
     ("constant", outcome.constant & gate.constant),
     ("barred", is_barred),

@@ -166,7 +166,7 @@ def test_priority_keeps_the_most_learnable_of_all(batch):
 @pytest.mark.parametrize("name", pool_lib.EVICTION)
 def test_with_the_novelty_gate_no_behaviour_is_held_twice(name):
   rng = np.random.default_rng(2)
-  gate = rules.Gate(constant=True, identity=True, novel=True)
+  gate = rules.Gate(constant=True, identity=True, outputs=1, novel=True)
   pool = empty()
   barred = jnp.zeros((0, 2), jnp.uint32)
   for step in range(10):

@@ -20,6 +20,7 @@ REASONS = (
   "unbounded",
   "constant",
   "identity",
+  "repetitive",
   "known",
   "barred",
   "unknown",

@@ -113,7 +113,7 @@ def test_what_the_exam_holds_is_never_trained_on(exam):
     constant=nothing,
     identity=nothing,
   )
-  gate = rules.Gate(constant=False, identity=False, novel=False)
+  gate = rules.Gate(constant=False, identity=False, outputs=1, novel=False)
   reason = rules.judge(
     gate, outcome, exam.tasks.behaviour, np.zeros((0, 2), np.uint32), 0
   )

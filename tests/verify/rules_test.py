@@ -7,8 +7,8 @@ import pytest
 from bitzero_jax.state import REASON, REASONS, Outcome
 from bitzero_jax.verify import rules
 
-STRICT = rules.Gate(constant=True, identity=True, novel=True)
-OPEN = rules.Gate(constant=False, identity=False, novel=False)
+STRICT = rules.Gate(constant=True, identity=True, outputs=1, novel=True)
+OPEN = rules.Gate(constant=False, identity=False, outputs=1, novel=False)
 NOBODY = np.zeros((0, 2), np.uint32)
 
 
@@ -100,6 +100,19 @@ def test_each_check_can_be_left_out_but_the_bar_cannot():
   ):
     gate = OPEN._replace(**{field: True})
     assert judged(gate, found, barred=[4]) == expected
+
+
+def test_a_task_with_few_different_outputs_is_repetitive():
+  varied = [[[1, 2], [1, 3], [1, 2], [2, 1]], [[5, 0]] * 4, [[5, 0]] * 4]
+  outputs = jnp.array(varied)
+  assert rules.different(outputs).tolist() == [3, 1, 1]
+  found = outcome((1, 0, 0), (2, 0, 0), (3, 1, 0)).replace(outputs=outputs)
+  for fewest, expected in (
+    (1, ["accepted", "accepted", "constant"]),
+    (2, ["accepted", "repetitive", "constant"]),
+    (4, ["repetitive", "repetitive", "constant"]),
+  ):
+    assert judged(STRICT._replace(outputs=fewest), found) == expected
 
 
 def test_only_accepted_and_known_are_trained_on():
