@@ -148,7 +148,7 @@ def posable(
   The micro-Python form must itself give the recorded output.
   """
   limits = (level.items, level.low, level.high)
-  bounds = Bounds(*(np.array(limit, np.int32) for limit in limits))
+  bounds = Bounds(*map(np.int32, limits))
   found = []
   for s in samples:
     tokens = micro_python(s.code)

@@ -129,7 +129,7 @@ def score(
     )
   owed = executor.stats.counts[UNKNOWN]
   limits = (level.items, level.low, level.high)
-  bounds = Bounds(*(np.array(limit, np.int32) for limit in limits))
+  bounds = Bounds(*map(np.int32, limits))
   shown = [induce.shown(f.given, bounds, sizes.shown) for f in functions]
   posed = [i for i, pairs in enumerate(shown) if pairs]
   model_key, grammar_key = jax.random.split(key)

@@ -12,7 +12,7 @@ Tokens = tuple[int, ...]
 
 def strip(row: Iterable[int]) -> Tokens:
   """A row without its PAD tokens, as a hashable tuple of Python ints."""
-  return tuple(int(t) for t in row if t != g.PAD)
+  return tuple([t for t in map(int, row) if t != g.PAD])
 
 
 @functools.lru_cache(maxsize=65536)

@@ -242,10 +242,10 @@ class Executor:
   ) -> Verdict:
     if refused:
       status, value, error = FORBIDDEN, "", refused
-      rows = []
+      rows = ()
     else:
       status, value, error = agree.decide(a, b, third)
-      rows = [a, b] if third is None else [a, b, third]
+      rows = (a, b) if third is None else (a, b, third)
       self._flips += third is not None
     self._counts[status] += 1
     cpu_us = sum(row[3] for row in rows)

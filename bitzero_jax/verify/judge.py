@@ -5,6 +5,7 @@ and the first failure is kept for the loop to report.
 """
 
 import contextlib
+import functools
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -86,7 +87,8 @@ class Judge:
     of them, where fewer than N are tried) give values that the language's level
     can say. What it does on the probes is asked once and remembered.
     """
-    rows, tried, width = candidates.inputs.shape
+    inputs = np.asarray(candidates.inputs)
+    rows, tried, width = inputs.shape
     outcome = Outcome(
       reason=np.full(rows, REASON["unknown"], np.int32),
       inputs=np.zeros((rows, self._pairs, width), np.int32),
@@ -95,12 +97,15 @@ class Judge:
       constant=np.zeros(rows, bool),
       identity=np.zeros(rows, bool),
     )
+    bounds = Bounds(*(int(bound) for bound in bounds))
     with self._guard():
-      programs = [render.strip(p) for p in candidates.program]
-      sources = [render.source(p) for p in programs]
+      # Plain lists: to walk a numpy row item by item takes five times as long.
+      sources = [
+        render.source(render.strip(row)) for row in candidates.program.tolist()
+      ]
       texts = [
-        [render.value_text(render.strip(v)) for v in row]
-        for row in candidates.inputs
+        [render.value_text(render.strip(value)) for value in row]
+        for row in inputs.tolist()
       ]
       jobs = []
       for text, own in zip(sources, texts, strict=True):
@@ -111,7 +116,7 @@ class Judge:
         own, probes = verdicts[:tried], verdicts[tried:]
         if probes:
           self._learn(sources[i], probes)
-        reason, kept = _find(texts[i], own, bounds, min(self._pairs, tried))
+        reason, kept = _find(own, bounds, min(self._pairs, tried))
         known = self._behaviours.get(sources[i])
         if known is None:
           reason = "unknown"
@@ -121,10 +126,10 @@ class Judge:
           outcome.identity[i] = known.identity
         outcome.reason[i] = REASON[reason]
         if reason == "accepted":
-          for j, pair in enumerate(kept):
-            outcome.inputs[i, j], outcome.outputs[i, j] = (
-              _row(text, width) for text in pair
-            )
+          outcome.inputs[i, : len(kept)] = inputs[i, kept]
+          outcome.outputs[i, : len(kept)] = [
+            _row(own[j].value, width) for j in kept
+          ]
     return outcome
 
   def grade(self, answers: Answers) -> np.ndarray:
@@ -206,40 +211,39 @@ def _problem(verdict: Verdict, bounds: Bounds) -> str | None:
   return None if in_bounds(verdict.value, bounds) else "unbounded"
 
 
+@functools.lru_cache(maxsize=65536)
 def in_bounds(text: str, bounds: Bounds) -> bool:
   """Whether the language's level can say a canonical value."""
   tokens = render.value_tokens(text)
   if tokens is None:
     return False
+  items, low, high = bounds
   ints = [t - g.FIRST_INT + g.INT_MIN for t in tokens if t >= g.FIRST_INT]
-  short = len(ints) <= bounds.items or text[0] != "["
-  return short and all(bounds.low <= v <= bounds.high for v in ints)
+  short = len(ints) <= items or text[0] != "["
+  return short and all(low <= v <= high for v in ints)
 
 
 def _find(
-  inputs: list[str], verdicts: list[Verdict], bounds: Bounds, pairs: int
-) -> tuple[str, list[tuple[str, str]]]:
-  """A reason, and for "accepted" the first `pairs` pairs that have a value.
+  verdicts: list[Verdict], bounds: Bounds, pairs: int
+) -> tuple[str, list[int]]:
+  """A reason, and for "accepted" the first `pairs` inputs that have a value.
 
   The first input is the proposer's own, so its problem is the task's.
   """
-  problems = [_problem(v, bounds) for v in verdicts]
+  problems = [_problem(verdict, bounds) for verdict in verdicts]
   for fatal in ("nondeterministic", "unknown"):
     if fatal in problems:
       return fatal, []
-  kept = [
-    (given, verdict.value)
-    for given, verdict, problem in zip(inputs, verdicts, problems, strict=True)
-    if problem is None
-  ]
+  kept = [j for j, problem in enumerate(problems) if problem is None]
   reason = problems[0]
   if reason is None and len(kept) < pairs:
     reason = next(problem for problem in problems if problem)
   return (reason, []) if reason else ("accepted", kept[:pairs])
 
 
-def _row(text: str, width: int) -> list[int]:
+@functools.lru_cache(maxsize=65536)
+def _row(text: str, width: int) -> tuple[int, ...]:
   tokens = render.value_tokens(text)
   if tokens is None:
     raise ValueError(f"{text!r} is no value of the language")
-  return render.pad(tokens, width)
+  return tuple(render.pad(tokens, width))

@@ -220,10 +220,14 @@ class Worker:
     return answered
 
   def _row(self, row) -> Row:
-    if type(row) is not list or [type(v) for v in row] != [str, str, str, int]:
+    if type(row) is not list or len(row) != 4:
       raise Tampered("row")
     status, value, error, cpu_us = row
-    if status not in STATUSES or len(value) > self._limits.value_bytes:
+    # By hand: a round brings ten thousand rows, and a loop takes twice as long.
+    texts = type(status) is type(value) is type(error) is str
+    if not texts or type(cpu_us) is not int or status not in STATUSES:
+      raise Tampered("row")
+    if len(value) > self._limits.value_bytes:
       raise Tampered("row")
     return status, value, error, cpu_us
 
