@@ -18,6 +18,7 @@ REASONS = (
   "forbidden",
   "nondeterministic",
   "unbounded",
+  "repeat",
   "constant",
   "identity",
   "repetitive",

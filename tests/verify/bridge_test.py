@@ -33,6 +33,7 @@ def candidates():
     np.array([inputs] * rows, np.int32),
     zeros,
     zeros,
+    np.ones(rows, bool),
   )
 
 
