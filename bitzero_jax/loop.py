@@ -1,6 +1,7 @@
 """The host's loop: rounds, metrics, evaluation, checkpoints, resume."""
 
 import contextlib
+import gc
 import math
 import resource
 import signal
@@ -177,6 +178,7 @@ class _Run:
       if compiling is not None:
         with progress.compiling("the round"):
           one_round = compiling.result()
+        gc.freeze()  # or each collection walks all of JAX, a tenth of a round
         state, values = self._rounds(state, first, one_round, writer, tasks)
     self.checkpoints.wait()
     return self._finish(state, first, values)

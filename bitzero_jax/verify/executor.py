@@ -209,15 +209,18 @@ class Executor:
     for task, rows in self._pool.collect(both, deadline):
       runs[task.side][task.job][task.first : task.first + len(rows)] = rows
     third = self._third(checked, runs, deadline)
-    return [
+    verdicts = [
       [
-        self._verdict(
-          runs[0][j][i], runs[1][j][i], third.get((j, i)), refused.get(i)
-        )
-        for i in range(len(inputs))
+        self._verdict(a, b, third.get((j, i)), refused.get(i))
+        for i, (a, b) in enumerate(zip(runs[0][j], runs[1][j], strict=True))
       ]
-      for j, (_, inputs, refused) in enumerate(checked)
+      for j, (_, _, refused) in enumerate(checked)
     ]
+    self._flips += len(third)
+    for row in verdicts:
+      self._counts.update([verdict.status for verdict in row])
+      self._cpu_us += sum([verdict.cpu_us for verdict in row])
+    return verdicts
 
   def _third(
     self,
@@ -241,17 +244,11 @@ class Executor:
     self, a: Row, b: Row, third: Row | None, refused: str | None
   ) -> Verdict:
     if refused:
-      status, value, error = FORBIDDEN, "", refused
-      rows = ()
-    else:
-      status, value, error = agree.decide(a, b, third)
-      rows = (a, b) if third is None else (a, b, third)
-      self._flips += third is not None
-    self._counts[status] += 1
-    cpu_us = sum(row[3] for row in rows)
-    self._cpu_us += cpu_us
-    runs = sum(row[0] != UNKNOWN for row in rows)
-    return Verdict(status, value, error, cpu_us, runs, self.engine)
+      return Verdict(FORBIDDEN, "", refused, 0, 0, self.engine)
+    cpu_us, runs = a[3] + b[3], (a[0] != UNKNOWN) + (b[0] != UNKNOWN)
+    if third is not None:
+      cpu_us, runs = cpu_us + third[3], runs + (third[0] != UNKNOWN)
+    return Verdict(*agree.decide(a, b, third), cpu_us, runs, self.engine)
 
 
 _NO_ROW: Row = (UNKNOWN, "", "not run", 0)

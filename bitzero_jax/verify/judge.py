@@ -107,8 +107,7 @@ class Judge:
         render.source(render.strip(row)) for row in candidates.program.tolist()
       ]
       texts = [
-        [render.value_text(render.strip(value)) for value in row]
-        for row in inputs.tolist()
+        [_text(tuple(value)) for value in row] for row in inputs.tolist()
       ]
       jobs = []
       asked = np.flatnonzero(candidates.asked).tolist()
@@ -244,6 +243,11 @@ def _find(
   if reason is None and len(kept) < pairs:
     reason = next(problem for problem in problems if problem)
   return (reason, []) if reason else ("accepted", kept[:pairs])
+
+
+@functools.lru_cache(maxsize=65536)
+def _text(row: tuple[int, ...]) -> str:
+  return render.value_text(render.strip(row))
 
 
 @functools.lru_cache(maxsize=65536)

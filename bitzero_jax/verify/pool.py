@@ -19,6 +19,7 @@ from bitzero_jax.verify.verdict import STATUSES, Limits
 PYTHON = (sys.executable, "-s", "-S", "-P", "-W", "ignore")
 
 WORKER = Path(__file__).with_name("worker.py")
+_KNOWN = frozenset(STATUSES)
 _MAX_FRAME = 1 << 28
 _READ_BYTES = 1 << 20
 
@@ -210,26 +211,27 @@ class Worker:
     if type(answers) is not list or not 0 < len(answers) <= len(self.tasks):
       raise Tampered("answers")
     answered = []
-    for task, rows in zip(self.tasks, answers, strict=False):
-      if type(rows) is not list or len(rows) != len(task.inputs):
-        raise Tampered("rows")
-      answered.append((task, [self._row(row) for row in rows]))
-      self.served += len(rows)
+    for task, columns in zip(self.tasks, answers, strict=False):
+      answered.append((task, self._rows(columns, len(task.inputs))))
+      self.served += len(task.inputs)
     self.answered += len(answers)
     self.tasks = self.tasks[len(answers) :]
     return answered
 
-  def _row(self, row) -> Row:
-    if type(row) is not list or len(row) != 4:
+  def _rows(self, columns, count: int) -> list[Row]:
+    """Rows from the four columns; a round of training brings 10,000 rows."""
+    if type(columns) is not list or len(columns) != 4:
+      raise Tampered("columns")
+    if any(type(c) is not list or len(c) != count for c in columns):
+      raise Tampered("rows")
+    statuses, values, errors, cpu_us = columns
+    if {*map(type, statuses), *map(type, values), *map(type, errors)} != {str}:
+      raise Tampered("texts")
+    if set(map(type, cpu_us)) != {int} or not _KNOWN.issuperset(statuses):
       raise Tampered("row")
-    status, value, error, cpu_us = row
-    # By hand: a round brings ten thousand rows, and a loop takes twice as long.
-    texts = type(status) is type(value) is type(error) is str
-    if not texts or type(cpu_us) is not int or status not in STATUSES:
-      raise Tampered("row")
-    if len(value) > self._limits.value_bytes:
-      raise Tampered("row")
-    return status, value, error, cpu_us
+    if max(map(len, values)) > self._limits.value_bytes:
+      raise Tampered("value")
+    return list(zip(statuses, values, errors, cpu_us, strict=True))
 
   def end(self, *, kill: bool = False) -> int:
     """Ends and reaps the process; its exit status, negative for a signal."""

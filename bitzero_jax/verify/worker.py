@@ -41,16 +41,16 @@ def serve(run: runner.Runner) -> None:
   """Answers requests until the host goes or the memory is worn out.
 
   A request is [id, secret, [[program, [input, ...]], ...]]. An answer is
-  [id, secret, first job, [[[status, value, error, cpu_us], ...], ...]]; a long
-  request gets several, in order.
+  [id, secret, first job, [[statuses, values, errors, cpu_us], ...]], where each
+  column has one item for each input; a long request gets several answers.
   """
   while True:
     size = struct.unpack("<I", _read(4))[0]
     number, secret, jobs = json.loads(_read(size))
     first, answers, held, written = 0, [], 0, runner.now()
     for done, (program, inputs) in enumerate(jobs, 1):
-      answers.append(run.job(program, inputs))
-      held += sum(len(value) for _, value, _, _ in answers[-1])
+      answers.append(list(zip(*run.job(program, inputs), strict=True)))
+      held += sum(map(len, answers[-1][1]))
       late = runner.now() - written > _FLUSH_NS
       if late or held > _FLUSH_CHARACTERS or done == len(jobs) or run.worn:
         _write([number, secret, first, answers])

@@ -179,7 +179,9 @@ def write(message):
 write(["ready", "hostile", "none"])
 while True:
   number, secret, jobs = json.loads(read(struct.unpack("<I", read(4))[0]))
-  good = [[["ok", "1", "", 1]] * len(inputs) for _, inputs in jobs]
+  good = [
+    [[one] * len(inputs) for one in ("ok", "1", "", 1)] for _, inputs in jobs
+  ]
   {lie}
 """
 LIES = [
@@ -189,12 +191,14 @@ LIES = [
   "write([number, secret, 1, good])",
   "write([number, secret, 0, good + good])",
   "write([number, secret, 0, []])",
-  "write([number, secret, 0, [row + row for row in good]])",
-  "write([number, secret, 0, [[['fine', '1', '', 1]]]])",
-  "write([number, secret, 0, [[['ok', 1, '', 1]]]])",
-  "write([number, secret, 0, [[['ok', '1', '', True]]]])",
-  "write([number, secret, 0, [[['ok', 'a' * 70000, '', 1]]]])",
+  "write([number, secret, 0, [[c + c for c in job] for job in good]])",
+  "write([number, secret, 0, [[['fine'], ['1'], [''], [1]]]])",
+  "write([number, secret, 0, [[['ok'], [1], [''], [1]]]])",
+  "write([number, secret, 0, [[['ok'], ['1'], [''], [True]]]])",
+  "write([number, secret, 0, [[['ok'], ['a' * 70000], [''], [1]]]])",
   "write([number, secret, 0, [['ok', '1', '', 1]]])",
+  "write([number, secret, 0, [good[0][:3]]])",
+  "write([number, secret, 0, [[[['ok']], ['1'], [''], [1]]]])",
   "write([number, secret, 0])",
   "write({'a': 1})",
   "write(b'[' * 100000)",
@@ -269,7 +273,7 @@ def test_a_late_worker_must_be_locked_like_the_first(hostile, tmp_path: Path):
 
 def test_silence_on_many_inputs_blames_each_alone(hostile):
   dispatcher = hostile(
-    "time.sleep(60) if len(good[0]) > 1 else write([number, secret, 0, good])"
+    "write([number, secret, 0, good if len(good[0][0]) < 2 else time.sleep(9)])"
   )
   task = TASK._replace(inputs=("[1]", "[2]", "[3]"))
   answers = dispatcher.collect([task], time.monotonic() + 30)
