@@ -137,6 +137,7 @@ def build_executor(config: Any) -> Executor:
   return Executor(
     Limits(steps=config.executor.steps),
     workers=config.executor.workers,
+    engine=config.executor.engine,
     allow_unsandboxed=config.executor.allow_unsandboxed,
   )
 

@@ -21,6 +21,7 @@ CHOICES = {
   "pool.eviction": ("reservoir", "priority"),
   "learn.learnability": ("one_minus", "variance", "tent", "band"),
   "optimizer.name": ("muon", "adamw"),
+  "executor.engine": ("auto", "cpython", "monty"),
 }
 LEVELS = ("small", "full")
 
@@ -30,7 +31,7 @@ def default() -> Any:
   c = ConfigDict()
   c.name = "default"  # shown in the report
   c.seed = 0  # the only source of randomness of a run
-  c.rounds = 114  # self-play rounds in the run
+  c.rounds = 84  # self-play rounds in the run
   c.wiring = "callback"  # host inside one compiled round, or "host" between
   c.devices = 1  # devices of the data axis that verification is spread over
 
@@ -77,12 +78,12 @@ def default() -> Any:
 
   c.solve = ConfigDict()
   c.solve.samples = 1  # answers sampled for each task
-  c.solve.fresh_rows = 64  # candidates of each type that are solved
+  c.solve.fresh_rows = 48  # candidates of each type that are solved
   c.solve.buffer_rows = 0  # pool tasks of each type solved beside the fresh
   c.solve.temperature = 1.0  # of answers
 
   c.learn = ConfigDict()
-  c.learn.updates = 32  # gradient updates a round
+  c.learn.updates = 48  # gradient updates a round
   c.learn.rows = (32, 36, 28)  # hindsight rows an update: D, A, I
   c.learn.fresh_share = 0.5  # of hindsight rows, from this round's tasks
   c.learn.shown_weight = 0.0  # of outputs inside an induction prompt, in it
@@ -112,6 +113,7 @@ def default() -> Any:
   c.pool.eviction = "reservoir"  # uniform over all admitted, or "priority"
 
   c.executor = ConfigDict()
+  c.executor.engine = "auto"  # "cpython", or "monty" where nothing locks it
   c.executor.workers = 2  # interpreters; pairs differ in their hash seed
   c.executor.steps = 2000  # counted loop turns and calls a run, then timeout
   c.executor.unknown_limit = 0.005  # share of Unknown verdicts that stops a run
@@ -126,8 +128,8 @@ def default() -> Any:
   c.every = ConfigDict()
   c.every.log = 1  # rounds between metric lines
   c.every.tasks = 10  # rounds between samples of proposals in tasks.jsonl
-  c.every.evaluate = 19  # rounds between held-out evaluations
-  c.every.save = 19  # rounds between checkpoints
+  c.every.evaluate = 21  # rounds between held-out evaluations
+  c.every.save = 21  # rounds between checkpoints
   return c
 
 

@@ -99,7 +99,9 @@ def train(config: Any, folder: Path) -> dict[str, float]:
   ):
     judge = Judge(executor, config.language.pairs)
     build.build_mesh(config)
-    progress.note(f"executor: {executor.tier}")
+    if resumed:
+      workdir.check_engine(folder, executor.engine.name)
+    progress.note(f"executor: {executor.engine.name}, {executor.tier}")
     one_round = None
     if checkpoint.newest(folder) != config.rounds:
       progress.note("compiling the round while the held-out exam is drawn")
@@ -201,7 +203,7 @@ class _Run:
     )
     workdir.write_json(
       self.folder / workdir.ENVIRONMENT_FILE,
-      workdir.environment(self.executor.tier),
+      workdir.environment(self.executor.engine.name, self.executor.tier),
     )
 
   def _rounds(self, state, first, one_round, writer, tasks):

@@ -78,6 +78,13 @@ def _parser() -> argparse.ArgumentParser:
 
   verify = verb("verify", "run programs in JSON lines, write verdicts")
   verify.add_argument("file", help="JSON lines, or - for standard input")
+
+  bench = verb("bench", "measure a part of the house beside its peers")
+  bench.add_argument("part", choices=("executor",))
+  bench.add_argument(
+    "--programs", type=int, default=2048, help="programs in a batch"
+  )
+  bench.add_argument("--cruxeval", help="CRUXEval's JSON lines, to be run too")
   return parser
 
 
@@ -201,12 +208,30 @@ def _verify(options: argparse.Namespace) -> int:
   with _bad_input():
     from bitzero_jax.verify import lines
 
-    jobs = lines.read(options.file)
+    total = lines.check(options.file)
     try:
-      lines.write(jobs, sys.stdout)
+      lines.write(lines.read(options.file), sys.stdout, total)
     except BrokenPipeError:
       # The reader has left, as `head` does. Python would complain at exit too.
       os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+  return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+  with _bad_input():
+    try:
+      from bitzero_jax.bench import executor
+    except ModuleNotFoundError as error:
+      _fail(f"needs {error.name}: pip install 'bitzero-jax[bench]'")
+    if options.programs < 1:
+      raise ValueError(f"--programs={options.programs} must be at least 1")
+    crux = Path(options.cruxeval) if options.cruxeval else None
+    rows = executor.measure(options.programs, crux)
+    row = next(rows)  # bad input shows before anything is written
+    print(executor.HEADER)
+    while row:
+      print(executor.line(row), flush=True)
+      row = next(rows, None)
   return 0
 
 
@@ -227,6 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   if options.verb == "train":
     return _train(options, overrides)
   verbs = {
+    "bench": _bench,
     "evaluate": _evaluate,
     "report": _report,
     "solve": _solve,

@@ -27,6 +27,9 @@ Check = Callable[..., Outcome]
 Grade = Callable[[Answers], Any]
 Round = Callable[[LoopState], tuple[LoopState, Metrics, Trace]]
 
+# A fifth less to wait for at the start, and the compiled round is as fast.
+_CPU_OPTIONS = {"xla_backend_optimization_level": 1}
+
 
 def callback(
   parts: Parts,
@@ -55,7 +58,7 @@ def callback(
     in_shardings=sharding,
     out_shardings=sharding,
   )
-  return jitted.lower(like).compile()
+  return _compile(jitted.trace(like))
 
 
 def host(
@@ -102,4 +105,5 @@ def _trace(stage: Callable[..., Any], parts: Parts, *like: Any) -> Any:
 
 
 def _compile(traced: Any) -> Callable[..., Any]:
-  return traced.lower().compile()
+  options = _CPU_OPTIONS if jax.default_backend() == "cpu" else {}
+  return traced.lower().compile(compiler_options=options)

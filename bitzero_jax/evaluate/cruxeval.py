@@ -95,14 +95,14 @@ def _canonical_text(output: str) -> str:
 
 def agreement(executor: Executor, samples: Sequence[Sample]) -> int:
   """How many samples give their recorded output in the executor."""
-  jobs = [_job(s) for s in samples]
+  jobs = [job(s) for s in samples]
   return sum(
     v.status == OK and v.value == s.output
     for (v,), s in zip(executor.run(jobs), samples, strict=True)
   )
 
 
-def _job(s: Sample) -> Job:
+def job(s: Sample) -> Job:
   """One run; arguments that are no literals are computed in the program."""
   try:
     ast.literal_eval(f"[{s.input}]")

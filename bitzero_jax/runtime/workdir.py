@@ -90,12 +90,35 @@ def begin(workdir: Path, config: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-  """Writes indented JSON."""
-  path.write_text(json.dumps(value, indent=2) + "\n")
+  """Writes indented JSON, whole or not at all."""
+  temporary = path.with_suffix(".unfinished")
+  temporary.write_text(json.dumps(value, indent=2) + "\n")
+  os.replace(temporary, path)
 
 
-def environment(executor_tier: str) -> dict[str, Any]:
-  """Versions, revision, device and sandbox of this process."""
+def check_engine(workdir: Path, engine: str) -> None:
+  """Refuses to go on with another engine than the one that wrote the gold.
+
+  Args:
+    workdir: a run's folder.
+    engine: name and version of the executor's engine, such as "cpython-3.11.7";
+      the last number may differ.
+
+  Raises:
+    ValueError: the run's answers were made by another engine.
+  """
+  path = workdir / ENVIRONMENT_FILE
+  saved = json.loads(path.read_text()) if path.exists() else {}
+  before = saved.get("engine", engine)
+  if before.rpartition(".")[0] != engine.rpartition(".")[0]:
+    raise ValueError(
+      f"--workdir={workdir} holds answers of {before}, and this is {engine}: "
+      "answers of two engines are not compared"
+    )
+
+
+def environment(engine: str, tier: str) -> dict[str, Any]:
+  """Versions, revision, device, engine and sandbox of this process."""
   device = jax.devices()[0]
   return {
     "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
@@ -106,7 +129,8 @@ def environment(executor_tier: str) -> dict[str, Any]:
     if hasattr(os, "sched_getaffinity")
     else os.cpu_count(),
     "device": f"{len(jax.devices())} x {device.device_kind}",
-    "executor": executor_tier,
+    "engine": engine,
+    "executor": tier,
     **{name: importlib.metadata.version(name) for name in _PACKAGES},
   }
 

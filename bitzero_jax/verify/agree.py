@@ -30,15 +30,17 @@ def doubtful(a: Row, b: Row) -> int:
   return 1 if _DOUBT[b[0]] >= _DOUBT[a[0]] else 0
 
 
-def decide(a: Row, b: Row, third: Row | None) -> tuple[str, str, str]:
+def decide(
+  a: Row, b: Row | None = None, third: Row | None = None
+) -> tuple[str, str, str]:
   """Status, value and error of a verdict.
 
   Args:
     a: row of the first hash seed.
-    b: row of the second.
+    b: row of the second; None if there is but one.
     third: row of the doubtful side, run again alone; None if settled.
   """
-  if same(a, b):
+  if b is None or same(a, b):
     return a[:3]
   if third is None:  # the same status, so only values or names may differ
     return (ERROR, "", NONDETERMINISTIC) if a[0] in (OK, ERROR) else a[:3]

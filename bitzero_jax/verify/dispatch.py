@@ -39,7 +39,9 @@ Answer = tuple[Task, list[Row]]
 
 
 class Dispatcher:
-  """A fixed number of workers for each hash seed.
+  """A fixed number of workers for each hash seed, and one spare each.
+
+  Whichever are idle count as spares, so a lost worker costs no wait.
 
   Attributes:
     restarts: workers that were replaced.
@@ -52,6 +54,7 @@ class Dispatcher:
     self._selector = selectors.DefaultSelector()
     self._workers: list[Worker] = []
     self._vacant = [i % len(seeds) for i in range(workers)]
+    self._busy_most = workers // len(seeds)
     self._failed_starts = 0
     self._greeting: tuple[str, str] | None = None
     self._fill()
@@ -78,6 +81,11 @@ class Dispatcher:
       raise RuntimeError(f"workers differ: {sorted(greetings)}")
     self._greeting = greetings.pop()
     return self._greeting
+
+  def hire_spares(self) -> None:
+    """Starts one more worker for each seed; nobody waits for them."""
+    self._vacant += range(len(self._seeds))
+    self._fill()
 
   def pids(self) -> list[int]:
     """Process ids of the workers."""
@@ -151,9 +159,12 @@ class Dispatcher:
     return self._drop(worker, kill=kill)
 
   def _feed(self, batch: "_Batch") -> None:
-    """Gives every idle worker of a side its next request."""
+    """Gives idle workers of a side its next requests, spares left over."""
+    busy = Counter(worker.side for worker in self._workers if worker.tasks)
     for worker in list(self._workers):
       if not worker.idle or not batch.queues[worker.side]:
+        continue
+      if busy[worker.side] == self._busy_most:
         continue
       if worker.served > _RECYCLE_INPUTS:
         self._replace(worker, kill=False)
@@ -163,6 +174,7 @@ class Dispatcher:
       except Gone:
         batch.recover(worker, self._replace(worker, kill=False))
         continue
+      busy[worker.side] += 1
       if worker.wants_to_write:
         self._selector.register(worker.stdin, selectors.EVENT_WRITE, worker)
 

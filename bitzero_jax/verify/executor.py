@@ -3,7 +3,8 @@
 `Executor.run` is a total function: it never raises for what a job holds, never
 blocks past its deadline and never loses or swaps a row. Every program runs
 twice, in processes with different hash seeds and in opposite order, so what
-depends on set order, addresses or an earlier program does not pass as a value.
+depends on set order, addresses or an earlier program does not pass as a value
+(unless the caller asks for one seed, which every verdict then says).
 """
 
 import functools
@@ -17,7 +18,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from bitzero_jax.verify import agree, lockdown
+from bitzero_jax.verify import agree, lockdown, monty
 from bitzero_jax.verify.dispatch import Dispatcher
 from bitzero_jax.verify.pool import PYTHON, Row, Task
 from bitzero_jax.verify.verdict import (
@@ -32,6 +33,9 @@ from bitzero_jax.verify.verdict import (
 )
 
 DEFAULT_LIMITS = Limits()
+
+_POOLS = {"cpython": Dispatcher, "monty": monty.MontyPool}
+ENGINES = ("auto", *_POOLS)
 
 _HERE = Path(__file__).parent
 _SEEDS = (1, 2)
@@ -66,28 +70,50 @@ class Executor:
     limits: Limits = DEFAULT_LIMITS,
     *,
     workers: int = 2,
+    seeds: Sequence[int] = _SEEDS,
+    engine: str = "auto",
     allow_unsandboxed: bool = False,
   ):
     """Starts the workers and proves that their walls hold.
 
     Args:
       limits: what a run may use.
-      workers: processes, a multiple of 2; each hash seed gets half of them.
-      allow_unsandboxed: start even where no seccomp filter can be had.
+      workers: processes that work, the same number for each hash seed. One
+        more for each seed stands ready to replace a lost one.
+      seeds: hash seeds: two, or one for programs that are known to be
+        deterministic.
+      engine: "cpython"; "monty", which is no CPython but holds without help of
+        the kernel; or "auto": monty where CPython cannot be locked down.
+      allow_unsandboxed: start CPython even where no seccomp filter can be had.
 
     Raises:
-      ValueError: `workers` is no positive multiple of 2, or a limit is below 1.
-      RuntimeError: the platform cannot lock workers down, or a wall fails.
+      ValueError: there are not one or two different seeds, `workers` is no
+        positive multiple of their number, a limit is below 1, or there is no
+        such engine.
+      RuntimeError: no engine that holds can be had here, or a wall fails.
     """
-    if workers < 2 or workers % 2:
-      raise ValueError(f"workers={workers}: must be a positive multiple of 2")
+    seeds = tuple(seeds)
+    if not 0 < len(seeds) == len(set(seeds)) <= 2:
+      raise ValueError(f"seeds={seeds}: must be one or two that differ")
+    if workers < 1 or workers % len(seeds):
+      raise ValueError(
+        f"workers={workers}: must be a positive multiple of {len(seeds)}, the "
+        "number of hash seeds"
+      )
+    if engine not in ENGINES:
+      allowed = ", ".join(ENGINES)
+      raise ValueError(f"engine={engine!r}: must be one of {allowed}")
     for name, value in limits._asdict().items():
       if value < 1:
         raise ValueError(f"limits.{name}={value}: must be at least 1")
     self._limits = limits
+    self._seeds = seeds
     self._lock = threading.Lock()
     self._forget()
-    self._pool = Dispatcher(limits, _SEEDS, workers)
+    if engine == "auto":
+      locks = allow_unsandboxed or lockdown.can_lock()
+      engine = "cpython" if locks or not monty.installed() else "monty"
+    self._pool = _POOLS[engine](limits, seeds, workers)
     self._finalizer = weakref.finalize(self, self._pool.close)
     try:
       self.engine = self._greet(allow_unsandboxed)
@@ -95,6 +121,7 @@ class Executor:
     except BaseException:
       self.close()
       raise
+    self._pool.hire_spares()
     self._forget()  # the proofs are no part of the statistics
 
   @property
@@ -152,18 +179,20 @@ class Executor:
 
   def _greet(self, allow_unsandboxed: bool) -> Engine:
     name, tier = self._pool.greet()
-    if lockdown.is_sandboxed(tier):
+    if isinstance(self._pool, monty.MontyPool):
+      pass  # its wall is the interpreter itself
+    elif lockdown.is_sandboxed(tier):
       failed = _breaches(self._limits.memory_mb)
       if failed:
         raise RuntimeError(f"seccomp is in force but allows: {failed}")
     elif not allow_unsandboxed:
       raise RuntimeError(
-        f"no seccomp here, only {tier or 'nothing'}: programs are not run "
-        "unless Executor(allow_unsandboxed=True)"
+        f"no seccomp here, only {tier or 'nothing'}: programs are not run; "
+        "pip install 'bitzero-jax[monty]', or Executor(allow_unsandboxed=True)"
       )
     else:
       tier = f"UNSANDBOXED+{tier}".rstrip("+")
-    return Engine(name, _policy_hash(), self._limits, _SEEDS, tier)
+    return Engine(name, _policy_hash(), self._limits, self._seeds, tier)
 
   def _prove(self) -> None:
     """Runs programs whose verdicts are known."""
@@ -202,20 +231,23 @@ class Executor:
       if len(refused) < len(inputs)
       for first in range(0, len(inputs), _TASK_INPUTS)
     ]
-    both = tasks + [task._replace(side=1) for task in reversed(tasks)]
+    if len(self._seeds) == 2:
+      tasks += [task._replace(side=1) for task in reversed(tasks)]
     runs: list[list[list[Row]]] = [
-      [[_NO_ROW] * len(inputs) for _, inputs, _ in checked] for _ in _SEEDS
+      [[_NO_ROW] * len(inputs) for _, inputs, _ in checked] for _ in self._seeds
     ]
-    for task, rows in self._pool.collect(both, deadline):
+    for task, rows in self._pool.collect(tasks, deadline):
       runs[task.side][task.job][task.first : task.first + len(rows)] = rows
-    third = self._third(checked, runs, deadline)
-    verdicts = [
-      [
-        self._verdict(a, b, third.get((j, i)), refused.get(i))
-        for i, (a, b) in enumerate(zip(runs[0][j], runs[1][j], strict=True))
-      ]
-      for j, (_, _, refused) in enumerate(checked)
-    ]
+    third = self._third(checked, runs, deadline) if len(runs) == 2 else {}
+    verdicts = []
+    for j, (_, _, refused) in enumerate(checked):
+      both = zip(*(side[j] for side in runs), strict=True)
+      verdicts.append(
+        [
+          self._verdict(rows + third.get((j, i), ()), refused.get(i))
+          for i, rows in enumerate(both)
+        ]
+      )
     self._flips += len(third)
     for row in verdicts:
       self._counts.update([verdict.status for verdict in row])
@@ -227,7 +259,7 @@ class Executor:
     checked: list[_Checked],
     runs: list[list[list[Row]]],
     deadline: float,
-  ) -> dict[tuple[int, int], Row]:
+  ) -> dict[tuple[int, int], tuple[Row]]:
     """Runs again, alone, what two runs left open."""
     tasks = []
     for j, (program, inputs, _) in enumerate(checked):
@@ -238,17 +270,14 @@ class Executor:
           side = agree.doubtful(a, b)
           tasks.append(Task(j, i, program, (inputs[i],), side))
     answers = self._pool.collect(tasks, deadline, alone=True)
-    return {(task.job, task.first): rows[0] for task, rows in answers}
+    return {(task.job, task.first): (rows[0],) for task, rows in answers}
 
-  def _verdict(
-    self, a: Row, b: Row, third: Row | None, refused: str | None
-  ) -> Verdict:
+  def _verdict(self, rows: tuple[Row, ...], refused: str | None) -> Verdict:
     if refused:
       return Verdict(FORBIDDEN, "", refused, 0, 0, self.engine)
-    cpu_us, runs = a[3] + b[3], (a[0] != UNKNOWN) + (b[0] != UNKNOWN)
-    if third is not None:
-      cpu_us, runs = cpu_us + third[3], runs + (third[0] != UNKNOWN)
-    return Verdict(*agree.decide(a, b, third), cpu_us, runs, self.engine)
+    cpu_us = sum([row[3] for row in rows])
+    runs = sum([row[0] != UNKNOWN for row in rows])
+    return Verdict(*agree.decide(*rows), cpu_us, runs, self.engine)
 
 
 _NO_ROW: Row = (UNKNOWN, "", "not run", 0)

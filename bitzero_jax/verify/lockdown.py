@@ -16,6 +16,7 @@ import struct
 import sys
 
 _PR_SET_NO_NEW_PRIVS = 38
+_PR_GET_SECCOMP = 21
 _PR_SET_SECCOMP = 22
 _SECCOMP_MODE_FILTER = 2
 _KILL = 0x80000000
@@ -65,6 +66,13 @@ _SANDBOXED = "seccomp"
 def is_sandboxed(tier: str) -> bool:
   """Whether the words of a tier include the floor."""
   return _SANDBOXED in tier.split("+")
+
+
+def can_lock() -> bool:
+  """Whether this kernel knows the floor; `lock` says whether it stood."""
+  if sys.platform != "linux" or platform.machine() not in _TABLES:
+    return False
+  return _prctl(ctypes.CDLL(None), _PR_GET_SECCOMP) >= 0
 
 
 def lock(memory_bytes: int) -> str:

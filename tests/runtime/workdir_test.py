@@ -109,11 +109,22 @@ def test_a_begin_that_was_killed_can_begin_again(tmp_path, config):
 
 
 def test_the_environment_can_be_read_back(tmp_path):
-  found = workdir.environment("seccomp")
+  found = workdir.environment("cpython-3.11.7", "seccomp")
   workdir.write_json(tmp_path / "environment.json", found)
   assert json.loads((tmp_path / "environment.json").read_text()) == found
   assert found["jax"] == jax.__version__
   assert found["python"] == platform.python_version()
   assert found["executor"] == "seccomp"
+  assert found["engine"] == "cpython-3.11.7"
+
+
+@pytest.mark.parametrize("engine", ["cpython-3.12.7", "monty-1.11.7"])
+def test_another_engine_does_not_go_on(tmp_path, engine):
+  workdir.check_engine(tmp_path, engine)  # nothing was written yet
+  path = tmp_path / workdir.ENVIRONMENT_FILE
+  workdir.write_json(path, workdir.environment("cpython-3.11.7", "seccomp"))
+  workdir.check_engine(tmp_path, "cpython-3.11.9")
+  with pytest.raises(ValueError, match=r"cpython-3\.11\.7, and this is"):
+    workdir.check_engine(tmp_path, engine)
   assert found["cores"] >= 1
   assert found["revision"]

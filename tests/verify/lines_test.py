@@ -119,7 +119,7 @@ def test_the_executor_as_a_tool_needs_no_jax():
 def test_no_jobs_are_no_lines(tmp_path):
   file = tmp_path / "empty.jsonl"
   file.write_text("\n  \n")
-  assert lines.read(str(file)) == []
+  assert lines.check(str(file)) == 0
 
 
 @pytest.mark.parametrize("name", ["a", 7, ["x"], {"y": 1}, False, 0, ""])
@@ -127,7 +127,7 @@ def test_any_name_is_kept(tmp_path, name):
   file = tmp_path / "jobs.jsonl"
   job = {"name": name, "program": "def f(x): return 1", "input": "[1]"}
   file.write_text(written(job))
-  assert lines.read(str(file))[0].name == name
+  assert [line.name for line in lines.read(str(file))] == [name]
 
 
 def test_text_of_any_kind_is_one_job_a_line(tmp_path):
@@ -139,7 +139,7 @@ def test_text_of_any_kind_is_one_job_a_line(tmp_path):
   raw += '{"program": "# \u2028é", "input": "[]"}\n'.encode()
   raw += b'{"program": "# \xff", "input": "[]"}'
   file.write_bytes(raw)
-  read = lines.read(str(file))
+  read = list(lines.read(str(file)))
   assert [line.job.program for line in read] == [
     *(f"# {text}" for text in odd),
     "# \u2028é",
@@ -177,7 +177,7 @@ def test_a_bad_line_is_named(tmp_path, line, said):
   good = written({"program": "def f(x): return x", "input": "[1]"})
   file.write_text(f"{good}\n{line}\n")
   with pytest.raises(ValueError, match=r"jobs\.jsonl:3: ") as caught:
-    lines.read(str(file))
+    lines.check(str(file))
   assert said in str(caught.value)
 
 
@@ -213,3 +213,39 @@ def test_a_reader_that_leaves_early_is_no_error():
     said = running.stderr.read().decode()
     assert running.wait(timeout=120) == 0
   assert said.startswith("executor: ") and len(said.splitlines()) == 1
+
+
+@pytest.fixture
+def running():
+  """`bitzero verify -`, ready to be written to."""
+  command = [sys.executable, "-m", "bitzero_jax.main", "verify", "-"]
+  with subprocess.Popen(
+    command,
+    cwd=ROOT,
+    env=os.environ | {"PYTHONPATH": str(ROOT)},
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+    bufsize=1,
+  ) as started:
+    yield started
+
+
+def test_a_verdict_comes_before_the_next_line_is_written(running):
+  for i in range(3):
+    job = {"program": "def f(x): return x + 1", "input": f"[{i}]"}
+    running.stdin.write(written(job))
+    assert json.loads(running.stdout.readline())["value"] == str(i + 1)
+  running.stdin.close()
+  assert running.wait(timeout=60) == 0
+  assert running.stderr.read().splitlines()[-1] == "3 verdicts: 3 ok"
+
+
+def test_a_stream_is_answered_up_to_its_first_bad_line(running):
+  job = {"program": "def f(x): return x", "input": "[7]"}
+  running.stdin.write(written(job) + "nothing\n")
+  running.stdin.close()
+  assert json.loads(running.stdout.readline())["value"] == "7"
+  assert running.wait(timeout=60) == 2
+  assert "-:2: not JSON" in running.stderr.read().splitlines()[-1]
