@@ -179,6 +179,7 @@ def build_parts(config: Any) -> step.Parts:
     sizes=sizes,
     candidates=config.propose.candidates,
     model_share=config.propose.model_share,
+    replay_share=config.propose.replay_share,
     inputs=config.language.pairs + config.language.spare,
     temperature=config.propose.temperature,
     uniform_budget=config.language.uniform_budget,
@@ -278,17 +279,39 @@ def build_mesh(config: Any) -> Mesh:
 
 def build_round(config: Any, judge: Judge) -> wiring.Round:
   """The round, wired as the config says and compiled: this takes a while."""
-  parts = build_parts(config)
-  like = jax.eval_shape(lambda: build_state(config, np.zeros((0, 2))))
-  pairs = config.language.pairs
   if config.wiring == "host":
-    shape = functools.partial(bridge.outcome_shape, pairs=pairs)
-    return wiring.host(parts, judge.check, judge.grade, like, shape)
+    return wiring.host(build_stages(config), judge.check, judge.grade)
+  pairs = config.language.pairs
   mesh = build_mesh(config)
   check = bridge.check_callback(judge, pairs, mesh)
   grade = bridge.grade_callback(judge, mesh)
   sharding = NamedSharding(mesh, PartitionSpec())
-  return wiring.callback(parts, check, grade, like, sharding)
+  return wiring.callback(
+    build_parts(config), check, grade, _state_shape(config), sharding
+  )
+
+
+def build_stages(config: Any) -> wiring.Stages:
+  """The round's three stages, compiled: this takes a while."""
+  shape = functools.partial(bridge.outcome_shape, pairs=config.language.pairs)
+  return wiring.stages(build_parts(config), _state_shape(config), shape)
+
+
+def _state_shape(config: Any) -> LoopState:
+  return jax.eval_shape(lambda: build_state(config, np.zeros((0, 2))))
+
+
+def rows_a_round(config: Any) -> tuple[int, int]:
+  """Rows trained on in one round, and their tokens, padding counted."""
+  c = config
+  sizes = build_language(c).sizes
+  value, program = sum(sizes.answer_value), sum(sizes.answer_program)
+  answers = (c.solve.fresh_rows + c.solve.buffer_rows) * c.solve.samples
+  counts = [c.learn.updates * rows + answers for rows in c.learn.rows]
+  written = 3 * round(c.propose.candidates * c.propose.model_share / 3)
+  lengths = (value, value, program)
+  tokens = sum(n * t for n, t in zip(counts, lengths, strict=True))
+  return sum(counts) + written, tokens + written * sum(sizes.proposal)
 
 
 def build_exam(config: Any, judge: Judge) -> exam_lib.Exam:

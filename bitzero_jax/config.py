@@ -31,7 +31,7 @@ def default() -> Any:
   c = ConfigDict()
   c.name = "default"  # shown in the report
   c.seed = 0  # the only source of randomness of a run
-  c.rounds = 84  # self-play rounds in the run
+  c.rounds = 114  # self-play rounds in the run
   c.wiring = "callback"  # host inside one compiled round, or "host" between
   c.devices = 1  # devices of the data axis that verification is spread over
 
@@ -62,7 +62,8 @@ def default() -> Any:
 
   c.propose = ConfigDict()
   c.propose.candidates = 384  # tasks proposed a round, a multiple of 3
-  c.propose.model_share = 0.25  # written by the model; the rest by the prior
+  c.propose.model_share = 0.25  # written by the model; the rest by the prior,
+  c.propose.replay_share = 0.375  # but for programs of the pool on new inputs
   c.propose.references = 1  # pool programs in a proposal prompt (K)
   c.propose.temperature = 1.0  # of proposals
 
@@ -78,12 +79,12 @@ def default() -> Any:
 
   c.solve = ConfigDict()
   c.solve.samples = 1  # answers sampled for each task
-  c.solve.fresh_rows = 48  # candidates of each type that are solved
+  c.solve.fresh_rows = 64  # candidates of each type that are solved
   c.solve.buffer_rows = 0  # pool tasks of each type solved beside the fresh
   c.solve.temperature = 1.0  # of answers
 
   c.learn = ConfigDict()
-  c.learn.updates = 48  # gradient updates a round
+  c.learn.updates = 32  # gradient updates a round
   c.learn.rows = (32, 36, 28)  # hindsight rows an update: D, A, I
   c.learn.fresh_share = 0.5  # of hindsight rows, from this round's tasks
   c.learn.shown_weight = 0.0  # of outputs inside an induction prompt, in it
@@ -128,8 +129,8 @@ def default() -> Any:
   c.every = ConfigDict()
   c.every.log = 1  # rounds between metric lines
   c.every.tasks = 10  # rounds between samples of proposals in tasks.jsonl
-  c.every.evaluate = 21  # rounds between held-out evaluations
-  c.every.save = 21  # rounds between checkpoints
+  c.every.evaluate = 19  # rounds between held-out evaluations
+  c.every.save = 19  # rounds between checkpoints
   return c
 
 
@@ -157,7 +158,18 @@ def validate(config: Any) -> None:
     "every.log every.tasks every.evaluate every.save propose.temperature "
     "solve.temperature optimizer.learning_rate optimizer.clip",
   )
-  _within(config, "propose.model_share learn.fresh_share", 0.0, 1.0)
+  _within(
+    config,
+    "propose.model_share propose.replay_share learn.fresh_share",
+    0.0,
+    1.0,
+  )
+  _require(
+    config.propose.model_share + config.propose.replay_share <= 1,
+    f"propose.model_share={config.propose.model_share} and "
+    f"propose.replay_share={config.propose.replay_share} must be at most 1 "
+    "together",
+  )
   _within(
     config,
     "executor.unknown_limit heldout.bar_share heldout.output_share "

@@ -149,7 +149,7 @@ class _Run:
     self.started = started
     self.score: float | None = None
     self.evaluate_seconds = 0.0
-    self.work = self._work()
+    self.work = build.rows_a_round(config)
 
   def go(
     self, compiling: Future[Round] | None, resumed: bool
@@ -284,18 +284,6 @@ class _Run:
     return Meter(
       time.monotonic(), self.judge.seconds, self.evaluate_seconds, number
     )
-
-  def _work(self) -> tuple[float, float]:
-    """Rows trained on in one round, and their tokens, padding counted."""
-    c = self.config
-    sizes = build.build_language(c).sizes
-    value, program = sum(sizes.answer_value), sum(sizes.answer_program)
-    answers = (c.solve.fresh_rows + c.solve.buffer_rows) * c.solve.samples
-    counts = [c.learn.updates * rows + answers for rows in c.learn.rows]
-    written = 3 * round(c.propose.candidates * c.propose.model_share / 3)
-    lengths = (value, value, program)
-    tokens = sum(n * t for n, t in zip(counts, lengths, strict=True))
-    return sum(counts) + written, tokens + written * sum(sizes.proposal)
 
   def _speed(self, meter: Meter, number: int, state: LoopState):
     now = self._meter(number)

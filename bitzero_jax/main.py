@@ -79,12 +79,21 @@ def _parser() -> argparse.ArgumentParser:
   verify = verb("verify", "run programs in JSON lines, write verdicts")
   verify.add_argument("file", help="JSON lines, or - for standard input")
 
-  bench = verb("bench", "measure a part of the house beside its peers")
-  bench.add_argument("part", choices=("executor",))
-  bench.add_argument(
+  bench = verb("bench", "measure a part of the house")
+  parts = bench.add_subparsers(dest="part", required=True, metavar="PART")
+  text = "verdicts per core-second, beside other executors"
+  part = parts.add_parser("executor", help=text, description=text)
+  part.add_argument(
     "--programs", type=int, default=2048, help="programs in a batch"
   )
-  bench.add_argument("--cruxeval", help="CRUXEval's JSON lines, to be run too")
+  part.add_argument("--cruxeval", help="CRUXEval's JSON lines, to be run too")
+  text = "seconds of a self-play round by phase, and rows per second"
+  part = parts.add_parser("loop", help=text, description=text)
+  part.add_argument(
+    "--config", required=True, help="an experiment file; --config.KEY=VALUE too"
+  )
+  part.add_argument("--rounds", type=int, default=10, help="rounds measured")
+  part.add_argument("--warm", type=int, default=5, help="rounds before them")
   return parser
 
 
@@ -217,22 +226,42 @@ def _verify(options: argparse.Namespace) -> int:
   return 0
 
 
-def _bench(options: argparse.Namespace) -> int:
+def _bench(options: argparse.Namespace, overrides: Sequence[str]) -> int:
+  measure = {"executor": _bench_executor, "loop": _bench_loop}[options.part]
   with _bad_input():
-    try:
-      from bitzero_jax.bench import executor
-    except ModuleNotFoundError as error:
-      _fail(f"needs {error.name}: pip install 'bitzero-jax[bench]'")
-    if options.programs < 1:
-      raise ValueError(f"--programs={options.programs} must be at least 1")
-    crux = Path(options.cruxeval) if options.cruxeval else None
-    rows = executor.measure(options.programs, crux)
-    row = next(rows)  # bad input shows before anything is written
-    print(executor.HEADER)
-    while row:
-      print(executor.line(row), flush=True)
-      row = next(rows, None)
+    measure(options, overrides)
   return 0
+
+
+def _bench_executor(options: argparse.Namespace, _: Sequence[str]) -> None:
+  try:
+    from bitzero_jax.bench import executor
+  except ModuleNotFoundError as error:
+    _fail(f"needs {error.name}: pip install 'bitzero-jax[bench]'")
+  if options.programs < 1:
+    raise ValueError(f"--programs={options.programs} must be at least 1")
+  crux = Path(options.cruxeval) if options.cruxeval else None
+  rows = executor.measure(options.programs, crux)
+  row = next(rows)  # bad input shows before anything is written
+  print(executor.HEADER)
+  while row:
+    print(executor.line(row), flush=True)
+    row = next(rows, None)
+
+
+def _bench_loop(options: argparse.Namespace, overrides: Sequence[str]) -> None:
+  config = _read_config(options.config, overrides)
+  if options.rounds < 1 or options.warm < 0:
+    raise ValueError(
+      f"--rounds={options.rounds} must be at least 1 and "
+      f"--warm={options.warm} at least 0"
+    )
+  from bitzero_jax.bench import loop
+
+  def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+  print(loop.table(loop.measure(config, options.rounds, options.warm, say)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -245,14 +274,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
   )
   parser = _parser()
   options, rest = parser.parse_known_args(arguments)
-  overrides = rest if options.verb == "train" else []
+  takes_config = options.verb == "train" or "rounds" in options
+  overrides = rest if takes_config else []
   for text in rest:
     if text not in overrides or not text.startswith("--config."):
       parser.error(f"unknown argument {text!r}; see bitzero {options.verb} -h")
   if options.verb == "train":
     return _train(options, overrides)
+  if options.verb == "bench":
+    return _bench(options, overrides)
   verbs = {
-    "bench": _bench,
     "evaluate": _evaluate,
     "report": _report,
     "solve": _solve,

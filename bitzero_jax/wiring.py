@@ -8,7 +8,7 @@ import functools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -61,18 +61,27 @@ def callback(
   return _compile(jitted.trace(like))
 
 
-def host(
-  parts: Parts,
-  check: Check,
-  grade: Grade,
-  like: LoopState,
-  outcome_shape: Callable[..., Outcome],
-) -> Round:
-  """Three compiled stages with the host between them.
+class Stages(NamedTuple):
+  """A round's compiled stages, in their order.
+
+  Attributes:
+    propose: state -> (carry, (candidates, bounds)).
+    solve: (carry, outcome) -> (carry, answers).
+    learn: (carry, grades) -> (state, metrics, trace).
+  """
+
+  propose: Callable[..., Any]
+  solve: Callable[..., Any]
+  learn: Callable[..., tuple[LoopState, Metrics, Trace]]
+
+
+def stages(
+  parts: Parts, like: LoopState, outcome_shape: Callable[..., Outcome]
+) -> Stages:
+  """Compiles the stages side by side.
 
   Args:
     parts: the functions of the stages.
-    check, grade: the judge's own, from numpy to numpy.
     like: shapes and dtypes of the state.
     outcome_shape: candidates -> shapes and dtypes of `check`.
   """
@@ -89,13 +98,22 @@ def host(
       lambda: _compile(_trace(learn_stage, parts, solved, graded))
     )
     propose, solve = pool.map(_compile, (propose, solve))
-    learn = learning.result()
+    return Stages(propose, solve, learning.result())
+
+
+def host(stages: Stages, check: Check, grade: Grade) -> Round:
+  """Three compiled stages with the host between them.
+
+  Args:
+    stages: of the round.
+    check, grade: the judge's own, from numpy to numpy.
+  """
 
   def one_round(state: LoopState) -> tuple[LoopState, Metrics, Trace]:
-    carry, request = propose(state)
+    carry, request = stages.propose(state)
     outcome = check(*jax.device_get(request))
-    carry, answers = solve(carry, outcome)
-    return learn(carry, grade(jax.device_get(answers)))
+    carry, answers = stages.solve(carry, outcome)
+    return stages.learn(carry, grade(jax.device_get(answers)))
 
   return one_round
 

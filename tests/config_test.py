@@ -42,6 +42,7 @@ def test_each_choice_is_one_of_those_allowed(path):
   assert all(name in message for name in CHOICES[path])
   for name in CHOICES[path]:
     config = changed(**{path.replace(".", "__"): name})
+    config.learn.updates = 32
     config.solve.fresh_rows = config.propose.candidates // 3
     validate(config)
 
