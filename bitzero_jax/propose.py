@@ -54,8 +54,6 @@ def propose(
 ) -> tuple[Candidates, Rollout]:
   """Writes the round's candidates, of every task type in equal parts.
 
-  A program counts once in a round: its repeats are not asked.
-
   The proposer writes a program and its first input. The other inputs, for
   induction's examples and for more pairs, come from the grammar's prior.
 
@@ -117,15 +115,8 @@ def propose(
     inputs=jnp.concatenate([first[:, None], others], axis=1),
     kind=jnp.arange(proposer.candidates) % 3,
     source=source,
-    asked=_first(program),
   )
   return candidates, rollout
-
-
-def _first(program: jax.Array) -> jax.Array:
-  """Which rows [B, Lp] are the first of their like: bool [B]."""
-  same = jnp.all(program[:, None] == program[None], axis=-1)
-  return ~jnp.any(jnp.tril(same, k=-1), axis=1)
 
 
 def _prompts(proposer: Proposer, pool: Pool, key: jax.Array) -> jax.Array:

@@ -29,7 +29,6 @@ REASONS = (
   "nondeterministic",
   "unbounded",
   "unknown",
-  "repeat",
   "constant",
   "identity",
   "repetitive",
@@ -89,14 +88,12 @@ class Candidates:
     inputs: int32 [B, M, Lv], M >= N inputs to try, the proposer's first.
     kind: int32 [B].
     source: int32 [B].
-    asked: bool [B], False for rows that are not to be run: repeats.
   """
 
   program: Array
   inputs: Array
   kind: Array
   source: Array
-  asked: Array
 
 
 @struct.dataclass

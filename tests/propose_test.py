@@ -67,14 +67,6 @@ def test_half_are_the_models_and_types_are_equal(run):
     assert render.strip(row) == tokens
 
 
-def test_each_program_is_asked_once(run):
-  found, _ = run(pool(), seed=3)
-  rows = [tuple(row) for row in np.asarray(found.program)]
-  first = [row not in rows[:i] for i, row in enumerate(rows)]
-  np.testing.assert_array_equal(found.asked, first)
-  assert not all(first)
-
-
 def test_every_candidate_is_a_program_with_lists(run):
   found, _ = run(pool("sorted(x)"), seed=1)
   texts = set()

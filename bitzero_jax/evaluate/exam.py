@@ -80,13 +80,7 @@ def draw_candidates(
   which = np.random.default_rng(seed).integers(INPUTS, size=(count, tried))
   inputs = np.asarray(write_inputs())[which]
   zeros = np.zeros(count, np.int32)
-  return Candidates(
-    program=programs,
-    inputs=inputs,
-    kind=zeros,
-    source=zeros,
-    asked=np.ones(count, bool),
-  )
+  return Candidates(program=programs, inputs=inputs, kind=zeros, source=zeros)
 
 
 def build_exam(

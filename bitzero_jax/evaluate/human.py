@@ -128,7 +128,6 @@ def human_exam(
     inputs=values[np.array(starts).reshape(-1)],
     kind=zeros,
     source=zeros,
-    asked=np.ones(rows, bool),
   )
   outcome = judge.check(candidates, bounds)
   if judge.failure is not None:

@@ -85,15 +85,12 @@ class Judge:
 
     A candidate is "accepted" here when its first input and N - 1 others (all
     of them, where fewer than N are tried) give values that the language's level
-    can say. What it does on the probes is asked once and remembered. Rows that
-    were not asked are a "repeat" and cost nothing.
+    can say. What it does on the probes is asked once and remembered.
     """
     inputs = np.asarray(candidates.inputs)
     rows, tried, width = inputs.shape
     outcome = Outcome(
-      reason=np.where(
-        candidates.asked, REASON["unknown"], REASON["repeat"]
-      ).astype(np.int32),
+      reason=np.full(rows, REASON["unknown"], np.int32),
       inputs=np.zeros((rows, self._pairs, width), np.int32),
       outputs=np.zeros((rows, self._pairs, width), np.int32),
       behaviour=np.zeros((rows, 2), np.uint32),
@@ -110,13 +107,11 @@ class Judge:
         [_text(tuple(value)) for value in row] for row in inputs.tolist()
       ]
       jobs = []
-      asked = np.flatnonzero(candidates.asked).tolist()
-      for i in asked:
-        probes = () if sources[i] in self._behaviours else PROBE_TEXTS
-        tries = tuple(f"[{v}]" for v in (*texts[i], *probes))
-        jobs.append(Job(sources[i], tries))
+      for text, own in zip(sources, texts, strict=True):
+        probes = () if text in self._behaviours else PROBE_TEXTS
+        jobs.append(Job(text, tuple(f"[{v}]" for v in (*own, *probes))))
       results = self._executor.run(jobs)
-      for i, verdicts in zip(asked, results, strict=True):
+      for i, verdicts in enumerate(results):
         own, probes = verdicts[:tried], verdicts[tried:]
         if probes:
           self._learn(sources[i], probes)

@@ -18,7 +18,6 @@ REASONS = (
   "forbidden",
   "nondeterministic",
   "unbounded",
-  "repeat",
   "constant",
   "identity",
   "repetitive",

@@ -33,7 +33,6 @@ def candidates():
     np.array([inputs] * rows, np.int32),
     zeros,
     zeros,
-    np.ones(rows, bool),
   )
 
 

@@ -43,11 +43,7 @@ def candidates(*rows):
   inputs = [[value(t) for t in own] for _, own in rows]
   zeros = np.zeros(len(rows), np.int32)
   return Candidates(
-    np.array(programs, np.int32),
-    np.array(inputs, np.int32),
-    zeros,
-    zeros,
-    np.ones(len(rows), bool),
+    np.array(programs, np.int32), np.array(inputs, np.int32), zeros, zeros
   )
 
 
@@ -69,14 +65,6 @@ def test_a_sound_program_gets_its_pairs(judge):
   assert not found.constant.any() and not found.identity.any()
   assert found.behaviour.dtype == np.uint32
   assert (found.behaviour[0] != found.behaviour[1]).any()
-
-
-def test_rows_that_were_not_asked_are_repeats(judge):
-  rows = candidates(("sorted(x)", INPUTS), ("x[0]", INPUTS))
-  found = judge.check(rows.replace(asked=np.array([False, True])), BOUNDS)
-  assert [REASONS[code] for code in found.reason] == ["repeat", "accepted"]
-  assert texts(found.inputs[1]) == list(INPUTS[:PAIRS])
-  assert not found.inputs[0].any() and not found.behaviour[0].any()
 
 
 def test_one_input_is_enough_to_learn_what_a_program_is(judge):

@@ -42,7 +42,7 @@ def judged(gate, found, barred=(), held=(), size=None):
 
 
 def test_what_the_executor_refused_keeps_its_reason():
-  refused = list(REASONS[1:9])
+  refused = list(REASONS[1:8])
   assert judged(STRICT, outcome(*refused), barred=[0], held=[0]) == refused
 
 
