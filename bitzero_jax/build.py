@@ -179,7 +179,6 @@ def build_parts(config: Any) -> step.Parts:
     sizes=sizes,
     candidates=config.propose.candidates,
     model_share=config.propose.model_share,
-    replay_share=config.propose.replay_share,
     inputs=config.language.pairs + config.language.spare,
     temperature=config.propose.temperature,
     uniform_budget=config.language.uniform_budget,

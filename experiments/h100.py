@@ -24,7 +24,6 @@ def get_config():
   c.model.dtype = "bfloat16"
   c.propose.candidates = 1536
   c.solve.fresh_rows = 128
-  c.learn.updates = 32
   c.learn.rows = (256, 192, 256)
   c.pool.capacity = 32768
   c.executor.workers = 8

@@ -1,4 +1,4 @@
-"""Control of the demo: constants, identities and duplicates are let in.
+"""Control of the demo: constants, identities and known behaviours are let in.
 
 Run:      bitzero train --config=experiments/no_gate.py \
             --workdir=runs/no_gate
