@@ -8,6 +8,9 @@ from guards import field, meter, room  # type: ignore[import-not-found]
 
 # Other codecs are files that a locked process cannot load.
 _CODECS = frozenset("ascii iso-8859-1 latin-1 latin1 utf-8 utf8".split())
+_COPIED_ITEMS = 128  # moved, compared and searched in the time of a step
+_SORTED_ITEMS = 32
+_SEARCHED_BYTES = 256
 _NO_ITERABLES = frozenset((int, float, bool, type(None), type))
 
 
@@ -72,6 +75,47 @@ def format_map(template, kwargs, args=()):
   return fill(template, 1)
 
 
+def _copied(items) -> None:
+  """Pays for moving the items of a list by one place."""
+  if len(items) > _COPIED_ITEMS:
+    fuel.charge(len(items) // _COPIED_ITEMS)
+
+
+def _ordered(items) -> None:
+  """Pays for the comparisons of a sort."""
+  if len(items) > _SORTED_ITEMS:
+    fuel.charge(len(items) * len(items).bit_length() // _SORTED_ITEMS)
+
+
+def sorted_(iterable, /, *, key=None, reverse=False):
+  """`sorted`."""
+  items = list(meter(iterable))
+  _ordered(items)
+  items.sort(key=key, reverse=reverse)
+  return items
+
+
+def _sort(items, *, key=None, reverse=False):
+  _ordered(items)
+  items.sort(key=key, reverse=reverse)
+
+
+def _insert(items, index, item):
+  _copied(items)
+  items.insert(index, item)
+
+
+def _pop(items, *index):
+  if index:
+    _copied(items)
+  return items.pop(*index)
+
+
+def _remove(items, item):
+  meter(items)
+  items.remove(item)
+
+
 def _join(separator, items):
   if type(items) not in (list, tuple):
     items = list(meter(items))
@@ -87,6 +131,7 @@ def _replace(whole, old, new, count=-1):
     if isinstance(count, int) and count >= 0:
       found = min(found, count)
     room(len(whole) + found * grown)
+    fuel.charge(len(whole) // _SEARCHED_BYTES)
   return whole.replace(old, new, count)
 
 
@@ -142,6 +187,10 @@ def _in_range(name: str):
 
 
 _METHODS = {
+  (list, "insert"): _insert,
+  (list, "pop"): _pop,
+  (list, "remove"): _remove,
+  (list, "sort"): _sort,
   (str, "join"): _join,
   (str, "replace"): _replace,
   (bytes, "replace"): _replace,

@@ -12,7 +12,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 import guards  # type: ignore[import-not-found]
 import policy  # type: ignore[import-not-found]
 from fuel import fuel  # type: ignore[import-not-found]
-from methods import consumer, method, paid  # type: ignore[import-not-found]
+from methods import consumer, method, paid, sorted_  # type: ignore[import-not-found]
 
 _PLAIN_TYPES = frozenset(
   (
@@ -20,7 +20,7 @@ _PLAIN_TYPES = frozenset(
     *(type(None), Counter, OrderedDict, defaultdict, deque),
   )
 )
-_CONSUMERS = "all any enumerate filter map max min sorted sum zip".split()
+_CONSUMERS = "all any enumerate filter map max min sum zip".split()
 _TYPES = "bytes dict frozenset list set tuple".split()
 _ENDLESS = """
   combinations combinations_with_replacement count cycle permutations product
@@ -54,6 +54,7 @@ def namespace() -> dict[str, object]:
       "iter": _iter,
       "pow": guards.power,
       "print": lambda *args, **kwargs: None,
+      "sorted": sorted_,
       "repr": lambda value: guards.text(repr(value)),
       "type": _type,
       "@type": _type,
@@ -79,6 +80,15 @@ def namespace() -> dict[str, object]:
       "@ipow": guards.power,
       "@ishift": guards.shift,
       "@imod": guards.mod,
+      "@cut": guards.cut,
+      "@union": guards.union,
+      "@common": guards.common,
+      "@either": guards.either,
+      "@without": guards.without,
+      "@iunion": guards.iunion,
+      "@icommon": guards.icommon,
+      "@ieither": guards.ieither,
+      "@iwithout": guards.iwithout,
     }
   )
   return table
@@ -171,6 +181,10 @@ _REPLACED = {
     "contains": lambda items, item: guards.contains(item, items),
     "mod": guards.mod,
     "mul": guards.mul,
+    "and_": guards.common,
+    "or_": guards.union,
+    "sub": guards.without,
+    "xor": guards.either,
   },
   "functools": {"reduce": _reduce},
   # Their second argument, a memo, would show addresses.

@@ -17,10 +17,10 @@ GUARDED_TYPES = frozenset(
 GUARDED_METHODS = frozenset(
   """
   center count decode difference difference_update encode expandtabs extend
-  extendleft format format_map from_iterable fromkeys index intersection
-  intersection_update isdisjoint issubset issuperset join ljust replace rjust
-  subtract symmetric_difference symmetric_difference_update to_bytes translate
-  union update zfill
+  extendleft format format_map from_iterable fromkeys index insert intersection
+  intersection_update isdisjoint issubset issuperset join ljust pop remove
+  replace rjust sort subtract symmetric_difference symmetric_difference_update
+  to_bytes translate union update zfill
   """.split()
 )
 
@@ -30,7 +30,13 @@ _OPERATORS = {
   ast.Pow: "pow",
   ast.LShift: "shift",
   ast.Mod: "mod",
+  ast.BitOr: "union",
+  ast.BitAnd: "common",
+  ast.BitXor: "either",
+  ast.Sub: "without",
 }
+# A number on one side makes these cheap.
+_OF_NUMBERS = frozenset(("add", "without"))
 
 
 def add_meters(tree: ast.Module, bound: frozenset[str]) -> ast.Module:
@@ -128,14 +134,16 @@ class _Meters(ast.NodeTransformer):
     guard = _OPERATORS.get(type(node.op))
     if guard is None:
       return node
-    if guard == "add" and (_is_number(node.left) or _is_number(node.right)):
+    if guard in _OF_NUMBERS and (
+      _is_number(node.left) or _is_number(node.right)
+    ):
       return node
     return _call(f"@{guard}", node.left, node.right)
 
   def visit_AugAssign(self, node):
     self.generic_visit(node)
     guard = _OPERATORS.get(type(node.op))
-    if guard is None or (guard == "add" and _is_number(node.value)):
+    if guard is None or (guard in _OF_NUMBERS and _is_number(node.value)):
       return node
     guard = f"@i{guard}"
     target = node.target
@@ -144,8 +152,7 @@ class _Meters(ast.NodeTransformer):
     assert isinstance(target, ast.Subscript)  # the policy has no other
     index = target.slice
     if isinstance(index, ast.Slice):
-      bounds = (index.lower, index.upper, index.step)
-      index = _call("@slice", *(b or ast.Constant(None) for b in bounds))
+      index = _call("@slice", *_bounds(index))
 
     def item(ctx):
       return ast.Subscript(_name("@object"), _name("@index"), ctx)
@@ -183,6 +190,12 @@ class _Meters(ast.NodeTransformer):
         right[i] = _call("@meter", right[i])
     return node
 
+  def visit_Subscript(self, node):
+    self.generic_visit(node)
+    if isinstance(node.ctx, ast.Load) and isinstance(node.slice, ast.Slice):
+      return _call("@cut", node.value, *_bounds(node.slice))
+    return node
+
   def visit_Call(self, node):
     self.generic_visit(node)
     if isinstance(node.func, ast.Name) and node.func.id in self._types:
@@ -218,6 +231,11 @@ class _Meters(ast.NodeTransformer):
       )
       for alias in node.names
     ]
+
+
+def _bounds(part: ast.Slice) -> list[ast.expr]:
+  bounds = (part.lower, part.upper, part.step)
+  return [bound or ast.Constant(None) for bound in bounds]
 
 
 def _mark(name: str) -> ast.ExceptHandler:

@@ -32,7 +32,7 @@ class Limits(NamedTuple):
   """
 
   steps: int = 20_000
-  cpu_ms: int = 300
+  cpu_ms: int = 100
   memory_mb: int = 256
   source_bytes: int = 16_384
   input_bytes: int = 16_384
