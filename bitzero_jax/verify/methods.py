@@ -4,13 +4,12 @@ import functools
 import string
 
 from fuel import fuel  # type: ignore[import-not-found]
-from guards import field, meter, room  # type: ignore[import-not-found]
+from guards import copied, field, meter, room  # type: ignore[import-not-found]
 
 # Other codecs are files that a locked process cannot load.
 _CODECS = frozenset("ascii iso-8859-1 latin-1 latin1 utf-8 utf8".split())
-_COPIED_ITEMS = 128  # moved, compared and searched in the time of a step
-_SORTED_ITEMS = 32
-_SEARCHED_BYTES = 256
+_SORTED_ITEMS = 32  # comparisons of a sort in the time of a step
+_SEARCHED_BYTES = 128
 _NO_ITERABLES = frozenset((int, float, bool, type(None), type))
 
 
@@ -75,12 +74,6 @@ def format_map(template, kwargs, args=()):
   return fill(template, 1)
 
 
-def _copied(items) -> None:
-  """Pays for moving the items of a list by one place."""
-  if len(items) > _COPIED_ITEMS:
-    fuel.charge(len(items) // _COPIED_ITEMS)
-
-
 def _ordered(items) -> None:
   """Pays for the comparisons of a sort."""
   if len(items) > _SORTED_ITEMS:
@@ -101,13 +94,13 @@ def _sort(items, *, key=None, reverse=False):
 
 
 def _insert(items, index, item):
-  _copied(items)
+  copied(items)
   items.insert(index, item)
 
 
 def _pop(items, *index):
   if index:
-    _copied(items)
+    copied(items)
   return items.pop(*index)
 
 
