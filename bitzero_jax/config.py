@@ -31,7 +31,7 @@ def default() -> Any:
   c = ConfigDict()
   c.name = "default"  # shown in the report
   c.seed = 0  # the only source of randomness of a run
-  c.rounds = 120  # self-play rounds in the run
+  c.rounds = 114  # self-play rounds in the run
   c.wiring = "callback"  # host inside one compiled round, or "host" between
   c.devices = 1  # devices of the data axis that verification is spread over
 
@@ -84,7 +84,7 @@ def default() -> Any:
 
   c.learn = ConfigDict()
   c.learn.updates = 32  # gradient updates a round
-  c.learn.rows = (40, 44, 16)  # hindsight rows an update: D, A, I
+  c.learn.rows = (32, 36, 28)  # hindsight rows an update: D, A, I
   c.learn.fresh_share = 0.5  # of hindsight rows, from this round's tasks
   c.learn.shown_weight = 0.0  # of outputs inside an induction prompt, in it
   c.learn.hindsight = 1.0  # weight of cross-entropy on the executor's answers
@@ -99,7 +99,7 @@ def default() -> Any:
 
   c.optimizer = ConfigDict()
   c.optimizer.name = "muon"  # for matrices; everything else takes AdamW
-  c.optimizer.learning_rate = 0.02  # peak
+  c.optimizer.learning_rate = 0.014  # peak
   c.optimizer.muon_scale = 0.5  # Muon's learning rate over AdamW's
   c.optimizer.final_share = 0.03  # last learning rate over the peak
   c.optimizer.warmup = 100  # updates
@@ -128,8 +128,8 @@ def default() -> Any:
   c.every = ConfigDict()
   c.every.log = 1  # rounds between metric lines
   c.every.tasks = 10  # rounds between samples of proposals in tasks.jsonl
-  c.every.evaluate = 20  # rounds between held-out evaluations
-  c.every.save = 20  # rounds between checkpoints
+  c.every.evaluate = 19  # rounds between held-out evaluations
+  c.every.save = 19  # rounds between checkpoints
   return c
 
 
