@@ -73,7 +73,7 @@ def measure(count: int, crux: Path | None) -> Iterator[Row]:
   """
   outside = None if crux is None else _outside(cruxeval.load(crux))
   everyday = programs.everyday(count, 1)
-  endless = programs.with_endless(everyday, _ENDLESS)
+  endless = programs.with_endless(programs.everyday(count, 1, seed=2), _ENDLESS)
   several = programs.everyday(count, 8, seed=1)
   grammar = programs.micro_python(count, 16)
   with Executor(seeds=(1,)) as one, Executor() as two:

@@ -164,7 +164,9 @@ def micro_python(programs: int, inputs: int, seed: int = 0) -> Work:
     seed: of the programs and the inputs.
   """
   rng = random.Random(seed)
-  drawn = search.sample(levels.SMALL, 8 * programs, jax.random.key(seed))
+  drawn = search.sample(
+    levels.LEVELS["small"], 8 * programs, jax.random.key(seed)
+  )
   sources = [render.source(tokens) for tokens in dict.fromkeys(drawn)]
   work = Work([], [])
   for text in sources[:programs]:

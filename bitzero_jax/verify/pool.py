@@ -96,19 +96,7 @@ class Worker:
     self._limits = limits
     self._incoming = bytearray()
     self._outgoing = memoryview(b"")
-    self._process = subprocess.Popen(
-      [
-        *PYTHON,
-        str(WORKER),
-        json.dumps(limits._asdict()),
-      ],
-      stdin=subprocess.PIPE,
-      stdout=subprocess.PIPE,
-      stderr=subprocess.DEVNULL,
-      env={"PYTHONHASHSEED": str(seed)},
-      cwd="/",
-      bufsize=0,
-    )
+    self._process = _start(json.dumps(limits._asdict()), seed)
     assert self._process.stdin and self._process.stdout
     self.stdin = self._process.stdin.fileno()
     self.stdout = self._process.stdout.fileno()
@@ -246,3 +234,20 @@ class Worker:
       self._process.kill()
       self._process.wait()
       return -signal.SIGKILL
+
+
+def _start(limits: str, seed: int) -> subprocess.Popen:
+  # A child keeps its parent's mask: Ctrl-C is not for it, from the start on.
+  before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+  try:
+    return subprocess.Popen(
+      [*PYTHON, str(WORKER), limits],
+      stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.DEVNULL,
+      env={"PYTHONHASHSEED": str(seed)},
+      cwd="/",
+      bufsize=0,
+    )
+  finally:
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
