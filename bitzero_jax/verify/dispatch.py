@@ -25,6 +25,7 @@ _CHUNK_INPUTS = 1024
 _RECYCLE_INPUTS = 200_000
 _START_MS = 20_000
 _ATTEMPTS = 5
+_KILLS = 4  # by one program on different inputs, before it is given up
 _FAILED_STARTS = 20
 _RETRY_SECONDS = 0.1
 _TAMPERED, _STALLED = "tampered", "stalled"
@@ -220,6 +221,7 @@ class _Batch:
     self.queues: list[deque[list[Task]]] = [deque() for _ in range(sides)]
     self.waiting = {_key(task): task for task in tasks}
     self._tries: Counter[tuple[int, int, int]] = Counter()
+    self._kills: Counter[tuple[int, int]] = Counter()
     for side, queue in enumerate(self.queues):
       chunk: list[Task] = []
       inputs = 0
@@ -254,7 +256,7 @@ class _Batch:
     if status == 0 and worker.answered:  # it retired; the rest is blameless
       queue.appendleft(tasks)
     elif not worker.alone:
-      queue.extendleft([task] for task in reversed(tasks))
+      queue.extend([task] for task in tasks)  # the blameless go first
     else:
       self._suspect(tasks[0], status)
 
@@ -270,9 +272,10 @@ class _Batch:
         for i, text in enumerate(task.inputs)
       ]
       self.waiting.update({_key(part): part for part in parts})
-      self.queues[task.side].extendleft([part] for part in reversed(parts))
+      self.queues[task.side].extend([part] for part in parts)
     elif status == -signal.SIGPROF:
       self.settle(task, TIMEOUT, "cpu")
+      self._give_up_job(task)
     elif status == -signal.SIGSYS:
       self.settle(task, FORBIDDEN, "system call")
     elif own and tries > 1:
@@ -282,7 +285,22 @@ class _Batch:
     elif tries >= _ATTEMPTS:
       self.settle(task, UNKNOWN, "killed")
     else:
-      self.queues[task.side].appendleft([task])
+      self.queues[task.side].append([task])
+
+  def _give_up_job(self, killer: Task) -> None:
+    """Runs no more of a program that keeps killing: each costs a worker."""
+    mine = (killer.job, killer.side)
+    self._kills[mine] += 1
+    if self._kills[mine] < _KILLS:
+      return
+    queue = self.queues[killer.side]
+    alike = [
+      chunk for chunk in queue if {task.job for task in chunk} == {killer.job}
+    ]
+    for chunk in alike:
+      queue.remove(chunk)
+      for task in chunk:
+        self.settle(task, UNKNOWN, "its program killed workers")
 
 
 def _key(task: Task) -> tuple[int, int, int]:

@@ -37,7 +37,7 @@ class Fuel:
     self._left = repeat(True, steps)
     self.source = chain(self._left, map(self._empty, repeat(None)))
     self._mark: tuple[str, str] | None = None
-    self.caught.clear()
+    self.caught[MemoryError] = self.caught[RecursionError] = False
 
   @property
   def mark(self) -> tuple[str, str] | None:

@@ -21,10 +21,12 @@ _FREE_BITS = 512
 _SMALL_INT = 1 << 30
 _WIDTH = 1 << 16
 _ITEMS = 64
+_RANGE_ITEMS = 16
 _SET_ITEMS = 16
 _COPIED_ITEMS = 128
 _FREE_BYTES = 4096
 _VIEWS = tuple(type(view) for view in ({}.keys(), {}.values(), {}.items()))
+_ADDRESS = re.compile(" at 0x[0-9a-f]{8,}>")
 _SIZED = frozenset(
   (
     *(list, tuple, str, bytes, dict, set, frozenset),
@@ -38,19 +40,93 @@ _PAID = frozenset(
   type(iter(empty))
   for empty in ([], (), "", b"", {}, set(), deque(), {}.values(), {}.items())
 )
-_CONVERSIONS = {"s": str, "r": repr, "a": ascii}
 
 
-def meter(iterable):
-  """The same items, paid for."""
+def eager(iterable):
+  """The same items for C code that reads them all, paid for at once."""
   kind = type(iterable)
   if kind in _SIZED:
     if len(iterable) > _ITEMS:
       fuel.charge(len(iterable) // _ITEMS)
     return iterable
-  if kind in _PAID:
+  if kind is range:
+    _charge_range(iterable)
+    return iterable
+  if kind in _PAID or not hasattr(iterable, "__iter__"):
     return iterable
   return itertools.compress(iterable, fuel.source)
+
+
+def lazy(iterable):
+  """The same items for code that may stop early, each paid when it is drawn.
+
+  Also for what calls the program back at each item, which may make it longer.
+  """
+  if type(iterable) is itertools.compress or not hasattr(iterable, "__iter__"):
+    return iterable
+  return itertools.compress(ordered(iterable), fuel.source)
+
+
+def growing(iterable):
+  """The items for a list that may be what they come from."""
+  return eager(iterable) if type(iterable) in _SIZED else each(iterable)
+
+
+def each(iterable):
+  """What a loop walks along."""
+  return itertools.compress(ordered(iterable), fuel.source)
+
+
+def spread(iterable):
+  """What is unpacked."""
+  return eager(ordered(iterable))
+
+
+def spread_each(iterables):
+  """Items that a loop unpacks."""
+  return map(spread, iterables)
+
+
+def _charge_range(items: range) -> None:
+  try:
+    count = len(items)
+  except OverflowError:
+    fuel.stop("timeout", "steps")
+  if count > _RANGE_ITEMS:
+    fuel.charge(count // _RANGE_ITEMS)
+
+
+class _Order:
+  """Which way round this process shows sets; see `ordered`."""
+
+  reverse = False
+
+
+order = _Order()
+
+
+def unordered(items) -> bool:
+  """Whether the order of these items is up to their hashes."""
+  return type(items) in (set, frozenset) and not all(map(_hashes_alike, items))
+
+
+def ordered(items):
+  """The items; those of a set by their text, backwards in one of the processes.
+
+  Two hash seeds agree on the order of two strings half of the time, so a
+  program that lets a set's order show would often pass for deterministic.
+  """
+  if not unordered(items):
+    return items
+  fuel.charge(len(items) // _SET_ITEMS)
+  return sorted(items, key=repr, reverse=order.reverse)
+
+
+def _hashes_alike(item) -> bool:
+  kind = type(item)
+  if kind in (tuple, frozenset):
+    return all(map(_hashes_alike, item))
+  return kind in (int, bool, float)
 
 
 def room(size: int) -> None:
@@ -71,9 +147,30 @@ def bits(count: int) -> None:
 
 def text(result):
   """Refuses text that holds an address, which changes from run to run."""
-  if type(result) is str and " at 0x" in result:
+  kind = type(result)
+  if kind is str and " at 0x" in result and _ADDRESS.search(result):
+    fuel.stop("error", "Nondeterministic")
+  if kind is bytes and b" at 0x" in result:
     fuel.stop("error", "Nondeterministic")
   return result
+
+
+def shown(value) -> str:
+  """`repr`."""
+  if unordered(value):
+    items = ", ".join(map(repr, ordered(value)))
+    whole = f"{{{items}}}"
+    return text(whole if type(value) is set else f"frozenset({whole})")
+  return text(repr(value))
+
+
+def args(error):
+  """`error.args`, which may hold a message."""
+  found = error.args
+  if type(found) is tuple:
+    for part in found:
+      text(part)
+  return found
 
 
 def copied(items) -> None:
@@ -98,7 +195,7 @@ def add(a, b):
 def iadd(a, b):
   """`a += b`."""
   if type(a) in (list, deque):
-    a += meter(b)
+    a += growing(b)
     return a
   if type(a) is Counter:
     a += b
@@ -131,15 +228,16 @@ def _repeat(a, b) -> None:
     room(len(items) * times * (1 if isinstance(items, str | bytes) else 8))
 
 
-def power(a, b, mod=None):
-  """`a ** b` and `pow`."""
+def power(base, exp, mod=None):
+  """`base ** exp` and `pow`."""
   if mod is not None:
-    if all(isinstance(v, int) for v in (a, b, mod)):
-      fuel.charge(b.bit_length() * mod.bit_length() ** 2 >> 18)
-    return pow(a, b, mod)
-  if isinstance(a, int) and isinstance(b, int) and b > 1 and abs(a) > 1:
-    bits(a.bit_length() * b)
-  return a**b
+    if all(isinstance(v, int) for v in (base, exp, mod)):
+      fuel.charge(exp.bit_length() * mod.bit_length() ** 2 >> 18)
+    return pow(base, exp, mod)
+  ints = isinstance(base, int) and isinstance(exp, int)
+  if ints and exp > 1 and abs(base) > 1:
+    bits(base.bit_length() * exp)
+  return base**exp
 
 
 def shift(a, b):
@@ -163,6 +261,8 @@ def _of_sets(operate, sized):
   def guarded(a, b):
     if type(a) is not int and type(a) in _SIZED and type(b) in _SIZED:
       fuel.charge(sized(len(a), len(b)) // _SET_ITEMS)
+    elif type(a) in _SIZED and type(b) is not int:
+      b = eager(b)
     return operate(a, b)
 
   return guarded
@@ -183,7 +283,7 @@ iunion, icommon, ieither, iwithout = (
 def mod(a, b):
   """`a % b`, of numbers or as a format."""
   if type(a) is str or type(a) is bytes:
-    _widths(a)
+    _percent_widths(a if type(a) is str else a.decode("latin-1"), b)
     return text(a % b)
   return a % b
 
@@ -192,21 +292,23 @@ def contains(item, items):
   """`item in items`."""
   kind = type(items)
   if kind is range:
-    return item in (items if isinstance(item, int) else meter(items))
-  if kind in (list, tuple, str) or kind not in _SIZED:
-    items = meter(items)
+    return item in (items if isinstance(item, int) else lazy(items))
+  if kind in (list, tuple, str, deque):
+    eager(items)
+  elif kind not in _SIZED:
+    items = lazy(items)
   return item in items
 
 
 def delegate(iterable):
   """What `yield from` may read: a generator keeps its protocol."""
-  return iterable if type(iterable) is GeneratorType else meter(iterable)
+  return iterable if type(iterable) is GeneratorType else each(iterable)
 
 
 def field(value, conversion: str, spec):
   """One field of an f-string or of `str.format`."""
-  if conversion:
-    value = _CONVERSIONS[conversion](value)
+  if conversion or unordered(value):
+    value = _CONVERSIONS[conversion or "s"](value)
   return formatted(value, spec)
 
 
@@ -216,8 +318,33 @@ def formatted(value, spec=""):
   return text(format(value, spec))
 
 
+_CONVERSIONS = {
+  "s": lambda value: value if type(value) is str else shown_plainly(value),
+  "r": shown,
+  "a": ascii,
+}
+
+
+def shown_plainly(value) -> str:
+  """`str` of one value."""
+  return shown(value) if unordered(value) else text(str(value))
+
+
 def _widths(spec) -> None:
   """Ends the run when a format asks for a huge field."""
-  digits = re.findall(r"\d{5,}", spec if isinstance(spec, str) else str(spec))
-  if any(int(number[:9]) > _WIDTH for number in digits):
+  for number in re.findall(r"\d{5,}", spec if type(spec) is str else str(spec)):
+    _width(int(number[:9]))
+
+
+def _percent_widths(template: str, values) -> None:
+  for number in re.findall(r"%[^%a-zA-Z]*?(\d{5,})", template):
+    _width(int(number[:9]))
+  if "*" in template:
+    for value in values if type(values) is tuple else (values,):
+      if type(value) is int:
+        _width(abs(value))
+
+
+def _width(columns: int) -> None:
+  if columns > _WIDTH:
     fuel.stop("memory", "format width")

@@ -1,49 +1,105 @@
-"""Methods and functions that consume an iterable or build something large."""
+"""Methods that consume an iterable, search, or build something large."""
 
 import functools
 import string
+from collections import deque
 
 from fuel import fuel  # type: ignore[import-not-found]
-from guards import copied, field, meter, room  # type: ignore[import-not-found]
+from guards import (  # type: ignore[import-not-found]
+  copied,
+  eager,
+  field,
+  growing,
+  ordered,
+  room,
+  unordered,
+)
+from kinds import Kind  # type: ignore[import-not-found]
 
 # Other codecs are files that a locked process cannot load.
 _CODECS = frozenset("ascii iso-8859-1 latin-1 latin1 utf-8 utf8".split())
 _SORTED_ITEMS = 32  # comparisons of a sort in the time of a step
-_SEARCHED_BYTES = 128
-_NO_ITERABLES = frozenset((int, float, bool, type(None), type))
+_SCANNED_ITEMS = 64
+_SCANNED_BYTES = 1024
+_SEARCHED_BYTES = 4096  # of a text times a pattern that both may be long
+_REPLACED_BYTES = 128
+
+_CONSUME = frozenset(
+  """
+  difference difference_update fromkeys intersection intersection_update
+  isdisjoint issubset issuperset subtract symmetric_difference
+  symmetric_difference_update union update
+  """.split()
+)
+_GROW = frozenset("extend extendleft".split())
+_SCAN = frozenset(
+  """
+  capitalize casefold copy count endswith find index isalnum isalpha isdecimal
+  isdigit islower isnumeric isspace istitle isupper lower lstrip maketrans
+  partition removeprefix removesuffix reverse rfind rindex rpartition rsplit
+  rstrip split splitlines strip swapcase title upper
+  """.split()
+)
+_FROM_RIGHT = frozenset("rfind rindex rpartition rsplit".split())
+_TEXTS = (str, bytes)
 
 
 def method(owner, name: str):
-  """`owner.name`, guarded; `rewrite.py` sends only risky names here."""
-  guard = _METHODS.get((type(owner), name))
+  """`owner.name`, guarded; `rewrite.py` sends only `GUARDED_METHODS` here."""
+  kind = type(owner)
+  if kind is Kind:
+    return _unbound(owner, name)
+  guard = _METHODS.get((kind, name))
   if guard is not None:
     return functools.partial(guard, owner)
-  if type(owner) is type and (owner, name) in _METHODS:
-    return _METHODS[owner, name]
   plain = getattr(owner, name)
-  if name in ("count", "index") and isinstance(owner, list | tuple | str):
-    meter(owner)
+  if name in _SCAN and kind in (list, tuple, deque, *_TEXTS):
+    return functools.partial(_scan, owner, name, plain)
+  if name in _GROW:
+    return lambda items: plain(growing(items))
+  if name in _CONSUME:
+    return _consumer(plain, name)
+  return plain
+
+
+def _unbound(kind: Kind, name: str):
+  """`str.upper` and its like: the owner comes as first argument."""
+  plain = getattr(kind, name)
+  if name in ("fromkeys", "maketrans"):
+    return _consumer(plain, name)
+  if name == "from_iterable":
     return plain
-  return consumer(plain)
 
-
-def consumer(plain):
-  """The same function, with its iterable arguments paid for."""
-
-  def call(*args, **kwargs):
-    return plain(*map(paid, args), **kwargs)
+  def call(owner, *args, **kwargs):
+    if not isinstance(owner, kind):
+      return plain(owner, *args, **kwargs)  # raises as it should
+    return method(owner, name)(*args, **kwargs)
 
   return call
 
 
-def paid(value):
-  """An argument; if it is an iterable, its items are paid for."""
-  if type(value) in _NO_ITERABLES or not hasattr(value, "__iter__"):
-    return value
-  return meter(value)
+def _consumer(plain, name: str):
+  def call(*args, **kwargs):
+    if name == "fromkeys":
+      return plain(eager(ordered(args[0])), *args[1:]) if args else plain()
+    return plain(*map(eager, args), **kwargs)
+
+  return call
 
 
-def format_(template, *args, **kwargs):
+def _scan(owner, name: str, plain, *args, **kwargs):
+  size = len(owner)
+  if type(owner) not in _TEXTS:
+    if size > _SCANNED_ITEMS:
+      fuel.charge(size // _SCANNED_ITEMS)
+  elif size > _SCANNED_BYTES:
+    fuel.charge(size // _SCANNED_BYTES)
+    if name in _FROM_RIGHT and args and type(args[0]) in _TEXTS:
+      fuel.charge(size * len(args[0]) // _SEARCHED_BYTES)
+  return plain(*args, **kwargs)
+
+
+def format_(template, /, *args, **kwargs):
   """`str.format` for plain fields: no attributes, no items."""
   return format_map(template, kwargs, args)
 
@@ -51,13 +107,17 @@ def format_(template, *args, **kwargs):
 def format_map(template, kwargs, args=()):
   """`str.format_map`, and what `str.format` has in common with it."""
   automatic = iter(range(len(args)))
+  numbered = set()  # what kinds of field numbers were met
 
   def value(name: str):
     if "." in name or "[" in name:
       fuel.stop("forbidden", "format field")
-    if name == "":
-      return args[next(automatic, len(args))]
-    return args[int(name)] if name.isdecimal() else kwargs[name]
+    if name == "" or name.isdecimal():
+      numbered.add(name == "")
+      if len(numbered) > 1:
+        raise ValueError("cannot mix automatic and manual field numbering")
+      return args[int(name) if name else next(automatic, len(args))]
+    return kwargs[name]
 
   def fill(pattern: str, depth: int) -> str:
     if depth < 0:
@@ -68,13 +128,15 @@ def format_map(template, kwargs, args=()):
       if name is not None:
         found = value(name)
         spec = fill(spec, depth - 1) if spec else ""
+        if conversion not in (None, "s", "r", "a"):
+          raise ValueError(f"Unknown conversion specifier {conversion!r}")
         parts.append(field(found, conversion or "", spec))
     return "".join(parts)
 
   return fill(template, 1)
 
 
-def _ordered(items) -> None:
+def _ordering(items) -> None:
   """Pays for the comparisons of a sort."""
   if len(items) > _SORTED_ITEMS:
     fuel.charge(len(items) * len(items).bit_length() // _SORTED_ITEMS)
@@ -82,14 +144,14 @@ def _ordered(items) -> None:
 
 def sorted_(iterable, /, *, key=None, reverse=False):
   """`sorted`."""
-  items = list(meter(iterable))
-  _ordered(items)
+  items = list(eager(ordered(iterable)))
+  _ordering(items)
   items.sort(key=key, reverse=reverse)
   return items
 
 
 def _sort(items, *, key=None, reverse=False):
-  _ordered(items)
+  _ordering(items)
   items.sort(key=key, reverse=reverse)
 
 
@@ -104,14 +166,24 @@ def _pop(items, *index):
   return items.pop(*index)
 
 
+def _pop_any(items):
+  if not unordered(items):
+    return items.pop()
+  item = ordered(items)[0]
+  items.remove(item)
+  return item
+
+
 def _remove(items, item):
-  meter(items)
+  if len(items) > _SCANNED_ITEMS:
+    fuel.charge(len(items) // _SCANNED_ITEMS)
   items.remove(item)
 
 
 def _join(separator, items):
+  items = ordered(items)
   if type(items) not in (list, tuple):
-    items = list(meter(items))
+    items = list(eager(items))
   if all(type(item) is str for item in items):
     room(sum(map(len, items)) + len(separator) * len(items))
   return separator.join(items)
@@ -124,7 +196,7 @@ def _replace(whole, old, new, count=-1):
     if isinstance(count, int) and count >= 0:
       found = min(found, count)
     room(len(whole) + found * grown)
-    fuel.charge(len(whole) // _SEARCHED_BYTES)
+    fuel.charge(len(whole) // _REPLACED_BYTES)
   return whole.replace(old, new, count)
 
 
@@ -138,6 +210,7 @@ def _translate(whole, table):
   if isinstance(table, dict):
     sizes = (len(v) for v in table.values() if isinstance(v, str))
     room(len(whole) * max(sizes, default=1))
+  fuel.charge(len(whole) // _REPLACED_BYTES)
   return whole.translate(table)
 
 
@@ -162,6 +235,7 @@ def _coded(name: str):
   def code(whole, encoding="utf-8", errors="strict"):
     if str(encoding).lower() not in _CODECS:
       raise LookupError(f"unknown encoding: {encoding}")
+    room(len(whole))
     return getattr(whole, name)(encoding, errors)
 
   return code
@@ -172,8 +246,7 @@ def _in_range(name: str):
 
   def find(items, item):
     if not isinstance(item, int):
-      for _ in meter(items):
-        pass
+      eager(items)
     return getattr(items, name)(item)
 
   return find
@@ -184,6 +257,7 @@ _METHODS = {
   (list, "pop"): _pop,
   (list, "remove"): _remove,
   (list, "sort"): _sort,
+  (set, "pop"): _pop_any,
   (str, "join"): _join,
   (str, "replace"): _replace,
   (bytes, "replace"): _replace,
@@ -201,3 +275,7 @@ _METHODS = {
   (str, "rjust"): _padded("rjust"),
   (str, "zfill"): _padded("zfill"),
 }
+
+GUARDED_METHODS = frozenset(name for _, name in _METHODS).union(
+  _CONSUME, _GROW, _SCAN
+)

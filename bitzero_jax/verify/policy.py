@@ -66,10 +66,12 @@ TYPING = frozenset(
   """.split()
 )
 
+_DECLARED = {"typing": TYPING, "__future__": frozenset(("annotations",))}
+
 _VALUE_TYPES = (str, bytes, int, float, list, tuple, dict, set, frozenset)
 _EXTRA_METHODS = """
   appendleft args elements extendleft from_iterable group groupdict groups
-  end most_common move_to_end popleft rotate send span start subtract
+  end most_common move_to_end popleft rotate send span start subtract total
 """.split()
 _HIDDEN = {"from_bytes", "fromhex", "maxlen"}
 
@@ -97,22 +99,24 @@ _NODES = frozenset(
   MatchStar MatchAs MatchOr
   """.split()
 )
-_CONSTANTS = frozenset((int, bool, float, str, bytes, type(None)))
+_SCALARS = frozenset((int, bool, float, str, bytes, type(None)))
+_CONSTANTS = _SCALARS | {type(...)}  # as in `def f(x): ...`
 _LITERALS = (
   *(ast.Expression, ast.List, ast.Tuple, ast.Dict, ast.Set),
   *(ast.Load, ast.UAdd, ast.USub),
 )
+_MAIN = {"__name__"}  # as in `if __name__ == "__main__"`, which is never so
+_JUMPS = frozenset((ast.Return, ast.Break, ast.Continue))
+_MOST_FINALLY = 3  # `finally` inside `finally`: the code doubles each time
+_MOST_COPIED = 20_000
 _EVERY_BUILTIN = frozenset(dir(builtins))
 
 
-def check_program(tree: ast.Module) -> frozenset[str]:
+def check_program(tree: ast.Module) -> None:
   """Refuses a tree that leaves the allowed language.
 
   Args:
     tree: a parsed program.
-
-  Returns:
-    every name that the program binds somewhere.
 
   Raises:
     Forbidden: with the rule that the program breaks.
@@ -120,11 +124,15 @@ def check_program(tree: ast.Module) -> frozenset[str]:
   loaded: set[str] = set()
   bound: set[str] = set()
   todo: list[ast.AST] = [tree]
+  jumps = copied = 0
   while todo:
     node = todo.pop()
     kind = type(node)
     if kind not in _NODES:
       raise Forbidden(f"syntax {kind.__name__}")
+    jumps += kind in _JUMPS
+    if isinstance(node, ast.Try):
+      copied += _size_of_finally(node)
     if isinstance(node, ast.Name):
       (loaded if type(node.ctx) is ast.Load else bound).add(node.id)
       continue
@@ -142,11 +150,24 @@ def check_program(tree: ast.Module) -> frozenset[str]:
         todo += [c for c in child if isinstance(c, ast.AST)]
       elif isinstance(child, ast.AST):
         todo.append(child)
+  if copied * jumps > _MOST_COPIED:
+    raise Forbidden("finally is too long")
   hidden = {n for n in loaded | bound if n[:2] == "__" and n.strip("_")}
+  hidden -= _MAIN - bound
   hidden |= (loaded & _EVERY_BUILTIN) - BUILTINS - bound
   if hidden:
     raise Forbidden(f"name {min(hidden)}")
-  return frozenset(bound)
+
+
+def _size_of_finally(node: ast.Try, depth: int = 1) -> int:
+  """Nodes that the compiler copies to each way out of a `try`."""
+  if depth > _MOST_FINALLY:
+    raise Forbidden("nested finally")
+  inside = [part for step in node.finalbody for part in ast.walk(step)]
+  for part in inside:
+    if isinstance(part, ast.Try) and part.finalbody:
+      _size_of_finally(part, depth + 1)
+  return len(inside)
 
 
 def check_input(tree: ast.Expression) -> None:
@@ -166,7 +187,7 @@ def check_input(tree: ast.Expression) -> None:
     if isinstance(node, ast.Call) and ast.unparse(node) == "set()":
       continue  # the only spelling of the empty set
     if isinstance(node, ast.Constant):
-      fine = type(node.value) in _CONSTANTS
+      fine = type(node.value) in _SCALARS
     elif isinstance(node, ast.UnaryOp):
       operand = node.operand
       fine = isinstance(operand, ast.Constant) and type(operand.value) in (
@@ -204,7 +225,7 @@ def _bind_import(node: ast.Import, bound: set[str]) -> None:
 
 def _bind_import_from(node: ast.ImportFrom, bound: set[str]) -> None:
   module = node.module or ""
-  exports = TYPING if module == "typing" else MODULES.get(module)
+  exports = _DECLARED.get(module) or MODULES.get(module)
   if node.level or exports is None:
     raise Forbidden(f"import {node.module}")
   for alias in node.names:

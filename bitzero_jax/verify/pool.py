@@ -96,7 +96,7 @@ class Worker:
     self._limits = limits
     self._incoming = bytearray()
     self._outgoing = memoryview(b"")
-    self._process = _start(json.dumps(limits._asdict()), seed)
+    self._process = _start(limits, side, seed)
     assert self._process.stdin and self._process.stdout
     self.stdin = self._process.stdin.fileno()
     self.stdout = self._process.stdout.fileno()
@@ -236,12 +236,13 @@ class Worker:
       return -signal.SIGKILL
 
 
-def _start(limits: str, seed: int) -> subprocess.Popen:
+def _start(limits: Limits, side: int, seed: int) -> subprocess.Popen:
+  orders = json.dumps(limits._asdict() | {"reverse_sets": side})
   # A child keeps its parent's mask: Ctrl-C is not for it, from the start on.
   before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
   try:
     return subprocess.Popen(
-      [*PYTHON, str(WORKER), limits],
+      [*PYTHON, str(WORKER), orders],
       stdin=subprocess.PIPE,
       stdout=subprocess.PIPE,
       stderr=subprocess.DEVNULL,

@@ -7,22 +7,8 @@ with "@", which no program can spell.
 
 import ast
 
+from methods import GUARDED_METHODS  # type: ignore[import-not-found]
 from policy import MODULES  # type: ignore[import-not-found]
-
-# Built-in types that consume what they are given; as values they stay types.
-GUARDED_TYPES = frozenset(
-  "bytes dict frozenset list set str tuple type".split()
-)
-
-GUARDED_METHODS = frozenset(
-  """
-  center count decode difference difference_update encode expandtabs extend
-  extendleft format format_map from_iterable fromkeys index insert intersection
-  intersection_update isdisjoint issubset issuperset join ljust pop remove
-  replace rjust sort subtract symmetric_difference symmetric_difference_update
-  to_bytes translate union update zfill
-  """.split()
-)
 
 _OPERATORS = {
   ast.Add: "add",
@@ -39,17 +25,16 @@ _OPERATORS = {
 _OF_NUMBERS = frozenset(("add", "without"))
 
 
-def add_meters(tree: ast.Module, bound: frozenset[str]) -> ast.Module:
+def add_meters(tree: ast.Module) -> ast.Module:
   """Rewrites a program that the policy allows.
 
   Args:
     tree: the program; it is changed.
-    bound: names that the program binds, so they are not the built-ins.
 
   Returns:
     the tree, ready to compile.
   """
-  return ast.fix_missing_locations(_Meters(bound).visit(tree))
+  return ast.fix_missing_locations(_Meters().visit(tree))
 
 
 def _name(name: str) -> ast.Name:
@@ -69,9 +54,6 @@ def _assign(target: str, value: ast.expr) -> ast.Assign:
 
 
 class _Meters(ast.NodeTransformer):
-  def __init__(self, bound: frozenset[str]):
-    self._types = GUARDED_TYPES - bound
-
   def visit_Constant(self, node):
     return node
 
@@ -97,20 +79,17 @@ class _Meters(ast.NodeTransformer):
     self.generic_visit(node)
     if node.value is None:
       return ast.Pass()
-    return ast.Assign([node.target], node.value)
+    return _unpacked(ast.Assign([node.target], node.value))
 
   def visit_For(self, node):
     self.generic_visit(node)
-    node.iter = self._each(node.iter)
+    node.iter = _each(node)
     return node
 
   def visit_comprehension(self, node):
     self.generic_visit(node)
-    node.iter = self._each(node.iter)
+    node.iter = _each(node)
     return node
-
-  def _each(self, iterable):
-    return _call("@compress", iterable, _name("@fuel"))
 
   def visit_While(self, node):
     self.generic_visit(node)
@@ -126,7 +105,16 @@ class _Meters(ast.NodeTransformer):
     self.generic_visit(node)
     for handler in node.handlers:
       handler.type = handler.type or _name("@Exception")
-    node.handlers[:0] = [_mark("@MemoryError"), _mark("@RecursionError")]
+    node.handlers[:0] = _marks()
+    if node.finalbody:  # it could swallow what a handler or `else` raises
+      inner = ast.Try(node.body, node.handlers, node.orelse, [])
+      return ast.Try([inner], _marks(), [], node.finalbody)
+    return node
+
+  def visit_Match(self, node):
+    self.generic_visit(node)
+    if any(isinstance(part, ast.MatchStar) for part in ast.walk(node)):
+      node.subject = _call("@eager", node.subject)
     return node
 
   def visit_BinOp(self, node):
@@ -166,14 +154,12 @@ class _Meters(ast.NodeTransformer):
 
   def visit_Assign(self, node):
     self.generic_visit(node)
-    if any(_consumes(target) for target in node.targets):
-      node.value = _call("@meter", node.value)
-    return node
+    return _unpacked(node)
 
   def visit_Starred(self, node):
     self.generic_visit(node)
     if isinstance(node.ctx, ast.Load):
-      node.value = _call("@meter", node.value)
+      node.value = _call("@spread", node.value)
     return node
 
   def visit_Compare(self, node):
@@ -187,7 +173,7 @@ class _Meters(ast.NodeTransformer):
       return ast.UnaryOp(ast.Not(), found) if negated else found
     for i, op in enumerate(node.ops):
       if isinstance(op, ast.In | ast.NotIn):
-        right[i] = _call("@meter", right[i])
+        right[i] = _call("@eager", right[i])
     return node
 
   def visit_Subscript(self, node):
@@ -196,14 +182,10 @@ class _Meters(ast.NodeTransformer):
       return _call("@cut", node.value, *_bounds(node.slice))
     return node
 
-  def visit_Call(self, node):
-    self.generic_visit(node)
-    if isinstance(node.func, ast.Name) and node.func.id in self._types:
-      node.func = _name(f"@{node.func.id}")
-    return node
-
   def visit_Attribute(self, node):
     self.generic_visit(node)
+    if node.attr == "args":
+      return _call("@args", node.value)
     if node.attr in GUARDED_METHODS:
       return _call("@method", node.value, ast.Constant(node.attr))
     return node
@@ -222,8 +204,13 @@ class _Meters(ast.NodeTransformer):
     ]
 
   def visit_ImportFrom(self, node):
-    if node.module not in MODULES:
+    if node.module == "__future__":
       return ast.Pass()
+    if node.module not in MODULES:
+      return [
+        _assign(alias.asname or alias.name, _name("@typing"))
+        for alias in node.names
+      ]
     return [
       _assign(
         alias.asname or alias.name,
@@ -238,6 +225,23 @@ def _bounds(part: ast.Slice) -> list[ast.expr]:
   return [bound or ast.Constant(None) for bound in bounds]
 
 
+def _each(loop: ast.For | ast.comprehension) -> ast.expr:
+  walked = _call("@each", loop.iter)
+  return _call("@spread_each", walked) if _consumes(loop.target) else walked
+
+
+def _unpacked(node: ast.Assign) -> ast.Assign:
+  if not isinstance(node.value, ast.Tuple | ast.List) and any(
+    map(_consumes, node.targets)
+  ):
+    node.value = _call("@spread", node.value)
+  return node
+
+
+def _marks() -> list[ast.ExceptHandler]:
+  return [_mark("@MemoryError"), _mark("@RecursionError")]
+
+
 def _mark(name: str) -> ast.ExceptHandler:
   """A handler that notes an exception and lets it go on."""
   key = ast.Subscript(_name("@caught"), _name(name), ast.Store())
@@ -249,6 +253,4 @@ def _consumes(target: ast.expr) -> bool:
   """Whether assigning to this target reads an iterable to its end."""
   if isinstance(target, ast.Subscript):
     return isinstance(target.slice, ast.Slice)
-  return isinstance(target, ast.List | ast.Tuple) and any(
-    isinstance(item, ast.Starred) for item in target.elts
-  )
+  return isinstance(target, ast.List | ast.Tuple)

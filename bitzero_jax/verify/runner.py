@@ -12,13 +12,16 @@ from collections.abc import Callable
 from typing import Any
 
 import canonical  # type: ignore[import-not-found]
+import guards  # type: ignore[import-not-found]
 import namespace  # type: ignore[import-not-found]
 import policy  # type: ignore[import-not-found]
 import rewrite  # type: ignore[import-not-found]
 from fuel import fuel  # type: ignore[import-not-found]
 
 _CACHED_CHARACTERS = 1 << 20
-_PRELOADED = "_pylong", "encodings.ascii", "encodings.latin_1", "warnings"
+_PRELOADED = """
+  _pylong encodings.ascii encodings.latin_1 unicodedata warnings
+""".split()
 _INT_DIGITS = 4300
 _RULE_CHARACTERS = 80
 _PLAIN_INTS = re.compile(r"[\[\]0-9, -]*")
@@ -37,11 +40,18 @@ def prepare() -> None:
     except ImportError:
       continue  # `_pylong` is there from 3.12 on
   sys.set_int_max_str_digits(_INT_DIGITS)
-  sys.unraisablehook = lambda _: None
+  sys.unraisablehook = _unraisable
   signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is meant for the host
   ast.parse("0")
   gc.collect()
   gc.freeze()
+  gc.disable()  # each run's garbage is collected at its end, not in another's
+
+
+def _unraisable(what) -> None:
+  """What a generator raises when it is thrown away counts as caught."""
+  if what.exc_type in (MemoryError, RecursionError):
+    fuel.caught[what.exc_type] = True
 
 
 class Runner:
@@ -56,6 +66,7 @@ class Runner:
       limits["value_bytes"],
     )
     self._builtins = namespace.namespace()
+    guards.order.reverse = limits["reverse_sets"] > 0
     self._program = _Cache(compile_program)
     self._input = _Cache(compile_input)
     self._armed = False
@@ -87,7 +98,6 @@ class Runner:
     fuel.refill(self._steps + 1)  # the call of f itself is free
     names = {
       "__builtins__": self._builtins,
-      "@fuel": fuel.source,
       "@tick": fuel.source.__next__,
     }
     self._set_hard_limit(self._seconds)
@@ -98,6 +108,8 @@ class Runner:
       answer = ("error", "", type(error).__name__)
     signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     names.clear()  # a function and its globals would live as a cycle
+    gc.collect(0)
+    re.purge()  # its cache would tell what ran before
     mark = fuel.mark
     return (mark[0], "", mark[1]) if mark else answer
 
@@ -166,9 +178,9 @@ def compile_program(source: str):
   """Code of a program, or the answer that each of its inputs gets."""
 
   def build():
-    tree = ast.parse(source)
-    bound = policy.check_program(tree)
-    return compile(rewrite.add_meters(tree, bound), "<program>", "exec")
+    tree = _parse(source)
+    policy.check_program(tree)
+    return compile(rewrite.add_meters(tree), "<program>", "exec")
 
   return _compiled(build)
 
@@ -177,11 +189,18 @@ def compile_input(text: str):
   """Code that builds the arguments afresh, or the answer that refuses."""
 
   def build():
-    tree = ast.parse(text, mode="eval")
+    tree = _parse(text, "eval")
     policy.check_input(tree)
     return compile(tree, "<input>", "eval")
 
   return _compiled(build)
+
+
+def _parse(text: str, mode: str = "exec"):
+  try:
+    return ast.parse(text, mode=mode)
+  except MemoryError:  # so says the parser of what is nested too deeply
+    raise policy.Forbidden("nesting") from None
 
 
 def _compiled(build: Callable[[], object]):
@@ -191,7 +210,10 @@ def _compiled(build: Callable[[], object]):
     return "forbidden", "", str(error)[:_RULE_CHARACTERS]
   except SyntaxError:
     return "error", "", "SyntaxError"
-  except (RecursionError, MemoryError):
+  except RecursionError:
     return "forbidden", "", "nesting"
+  except MemoryError:
+    fuel.worn = True
+    return "memory", "", "MemoryError"
   except Exception as error:  # such as ValueError for a NUL byte
     return "forbidden", "", f"syntax {type(error).__name__}"

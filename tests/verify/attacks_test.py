@@ -13,13 +13,14 @@ import pytest
 from bitzero_jax.verify.executor import Executor
 from bitzero_jax.verify.verdict import Job, Limits, Verdict
 
-ROWS = [
-  json.loads(line)
-  for line in Path(__file__)
-  .with_name("attacks.jsonl")
-  .read_text("utf-8")
-  .splitlines()
-]
+
+def corpus(name: str) -> list[dict]:
+  text = Path(__file__).with_name(name).read_text("utf-8")
+  return [json.loads(line) for line in text.splitlines()]
+
+
+ROWS = corpus("attacks.jsonl")
+MORE = corpus("attacks_more.jsonl")  # by somebody who read the executor
 CANARY = Path("/tmp/bz_canary")
 # Loops that build something deep: the default steps run out before it is.
 LONG_LOOPS = {
@@ -60,6 +61,13 @@ def test_corpus_in_one_batch(executor):
   assert not CANARY.exists()
 
 
+def test_second_corpus_in_one_batch(executor):
+  CANARY.unlink(missing_ok=True)
+  assert not {row["name"] for row in MORE} & {row["name"] for row in ROWS}
+  assert not faults(MORE, executor)
+  assert not CANARY.exists()
+
+
 def test_long_loops_are_on_contract_with_more_steps():
   rows = [row for row in ROWS if row["name"] in LONG_LOOPS]
   assert len(rows) == len(LONG_LOOPS)
@@ -69,7 +77,7 @@ def test_long_loops_are_on_contract_with_more_steps():
 
 @pytest.mark.slow
 def test_corpus_row_by_row(executor):
-  for row in ROWS:
+  for row in ROWS + MORE:
     CANARY.unlink(missing_ok=True)
     if row["name"] not in LONG_LOOPS:
       assert not faults([row], executor)

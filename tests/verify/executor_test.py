@@ -133,7 +133,7 @@ def test_bombs_for_the_parser_are_refused(executor, job):
     ("def f(x): return sum(range(10**13))", "timeout", "steps"),
     ("def f(x): return [0] * 10**9", "memory", "object"),
     ("def f(x): return 3 ** 3 ** 30", "memory", "int"),
-    ("def f(x): return bytes(10**11)", "memory", "MemoryError"),
+    ("def f(x): return bytes(10**11)", "memory", "object"),
     ("def f(x): return f(x)", "error", "RecursionError"),
     ("def f(x): return list(range(15000))", "error", "ValueTooLarge"),
     ("def f(x): return 'a' * 70000", "error", "ValueTooLarge"),

@@ -26,7 +26,7 @@ def check(source):
   ],
 )
 def test_allowed(source):
-  assert "f" in check(source)
+  check(source)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,6 @@ def test_allowed(source):
     ("match 1:\n  case int(real=r): pass", "syntax MatchClass"),
     ("a @ b", "syntax MatMult"),
     ("1j", "constant complex"),
-    ("...", "constant ellipsis"),
     ("lambda: open", "name open"),
     ("@open\ndef f(): pass", "name open"),
     ("def f(x: open): pass", "name open"),

@@ -290,3 +290,18 @@ def test_workers_that_never_start_are_unknown(hostile, monkeypatch, tmp_path):
   answers = dispatcher.collect([TASK], time.monotonic() + 30)
   dispatcher.close()
   assert answers == [(TASK, [("unknown", "", "no worker", 0)])]
+
+
+def test_a_program_that_kills_does_not_starve_a_batch():
+  """One comparison in C takes seconds, and no soft limit is heard there."""
+  killer = Job(
+    "def f(x):\n  a, b = [0] * 10**6, [0] * 10**6\n"
+    "  return [a] * 10**4 == [b] * 10**4",
+    tuple(f"[{i}]" for i in range(64)),
+  )
+  jobs = [killer, *slow_jobs(0, 60)]
+  with Executor() as executor:
+    first, *others = executor.run(jobs)
+    assert executor.stats.restarts < 40
+  assert values(others) == slow_values(0, 60)
+  assert {v.status for v in first} == {"timeout", "unknown"}

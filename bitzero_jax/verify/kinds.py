@@ -1,0 +1,73 @@
+"""Built-in types as a program sees them: each call pays, tests go through.
+
+A program may pass a type around, so the guard has to be the value itself and
+not a rewritten call.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+
+class Kind:
+  """Stands for a type: calls go to a guard, everything else to the type."""
+
+  __slots__ = ("_call", "_real")
+
+  def __init__(self, real: type, call: Callable[..., Any]):
+    self._real = real
+    self._call = call
+
+  def __call__(self, *args, **kwargs):
+    return self._call(*args, **kwargs)
+
+  def __instancecheck__(self, value):
+    return isinstance(value, self._real)
+
+  def __subclasscheck__(self, kind):
+    return issubclass(plain(kind), self._real)
+
+  def __getitem__(self, _):
+    return self  # as in `list[int]`
+
+  def __or__(self, other):
+    return self._real | plain(other)
+
+  def __ror__(self, other):
+    return plain(other) | self._real
+
+  def __getattr__(self, name: str):
+    return getattr(self._real, name)
+
+  def __repr__(self):
+    return repr(self._real)
+
+  def __copy__(self):
+    return self
+
+  def __deepcopy__(self, _):
+    return self
+
+  def __reduce__(self):
+    raise TypeError("a type cannot be copied")
+
+
+def plain(kind):
+  """The type that a `Kind` stands for; other values as they are."""
+  return kind._real if type(kind) is Kind else kind
+
+
+class Typing:
+  """A name of `typing`, which means nothing when a program runs."""
+
+  __slots__ = ()
+
+  def __getitem__(self, _):
+    return self
+
+  def __call__(self, *_, **__):
+    return self
+
+  def __or__(self, _):
+    return self
+
+  __ror__ = __or__
