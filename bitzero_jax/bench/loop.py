@@ -10,7 +10,7 @@ import numpy as np
 from bitzero_jax import build
 from bitzero_jax.verify.judge import Judge
 
-PHASES = ("propose", "check", "solve", "grade", "learn")
+PHASES: tuple[str, ...] = ("propose", "check", "solve", "grade", "learn")
 _HOST = ("check", "grade")
 
 
@@ -56,9 +56,9 @@ def measure(
     say("compiling the round")
     stages = build.build_stages(config)
     state = build.build_state(config, np.zeros((0, 2), np.uint32))
-    spent = dict.fromkeys(PHASES, 0.0)
+    spent: dict[str, float] = {}
     for number in range(warm + rounds):
-      if number == warm:
+      if number in (0, warm):
         spent = dict.fromkeys(PHASES, 0.0)
       clock = _Clock(spent)
       carry, request = clock.add("propose", stages.propose(state))

@@ -75,15 +75,16 @@ def _fork(jobs: Sequence[Job]) -> list[list[str]]:
     text=True,
   )
   with zygote:
-    assert zygote.stdin and zygote.stdout
+    ask, answer = zygote.stdin, zygote.stdout
+    assert ask and answer
 
     def one(program: str, text: str) -> str:
-      zygote.stdin.write(json.dumps([program, text]) + "\n")
-      zygote.stdin.flush()
-      return json.loads(zygote.stdout.readline())
+      ask.write(json.dumps([program, text]) + "\n")
+      ask.flush()
+      return json.loads(answer.readline())
 
     answers = [[one(job.program, t) for t in job.inputs] for job in jobs]
-    zygote.stdin.close()
+    ask.close()
   return answers
 
 

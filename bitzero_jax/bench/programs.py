@@ -23,6 +23,10 @@ class Work(NamedTuple):
   jobs: list[Job]
   answers: list[list[str]]
 
+  def first(self, count: int) -> "Work":
+    """The first so many programs."""
+    return Work(self.jobs[:count], self.answers[:count])
+
 
 # Programs stand apart by an empty line; A and B become digits.
 _EVERYDAY = """

@@ -283,7 +283,8 @@ iunion, icommon, ieither, iwithout = (
 def mod(a, b):
   """`a % b`, of numbers or as a format."""
   if type(a) is str or type(a) is bytes:
-    _percent_widths(a if type(a) is str else a.decode("latin-1"), b)
+    template = a.decode("latin-1") if isinstance(a, bytes) else a
+    _percent_widths(template, b)
     return text(a % b)
   return a % b
 

@@ -71,7 +71,7 @@ def _unbound(kind: Kind, name: str):
     return plain
 
   def call(owner, *args, **kwargs):
-    if not isinstance(owner, kind):
+    if not kind.__instancecheck__(owner):
       return plain(owner, *args, **kwargs)  # raises as it should
     return method(owner, name)(*args, **kwargs)
 
@@ -207,10 +207,13 @@ def _expandtabs(whole, tabsize=8):
 
 
 def _translate(whole, table):
-  if isinstance(table, dict):
+  if type(table) is dict:
     sizes = (len(v) for v in table.values() if isinstance(v, str))
     room(len(whole) * max(sizes, default=1))
-  fuel.charge(len(whole) // _REPLACED_BYTES)
+    fuel.charge(len(whole) // _REPLACED_BYTES)
+  else:  # it may call the program back for each character
+    room(4 * len(whole))
+    fuel.charge(len(whole))
   return whole.translate(table)
 
 

@@ -62,12 +62,12 @@ class MontyPool:
     self.restarts = 0
     self._monty = pydantic_monty
     self._limits = limits
-    self._resources = {
+    self._resources: Any = {
       "max_feed_duration_secs": limits.cpu_ms / 1000,
       "max_memory": limits.memory_mb << 20,
       "max_recursion_depth": _RECURSION,
     }
-    self._policies = [
+    self._policies: list[Any] = [
       {
         "datetime": _EPOCH + datetime.timedelta(days=seed % 10_000),
         "sleep": "zero",

@@ -274,6 +274,11 @@ def _reduce(function, items, *start):
   return functools.reduce(function, lazy(items), *start)
 
 
+def _heapify(heap):
+  eager(heap)  # a list, or an error comes
+  heapq.heapify(heap)
+
+
 def _extremes(function):
   """`nlargest` and `nsmallest`."""
 
@@ -326,7 +331,7 @@ _REPLACED = {
   "functools": {"reduce": _reduce},
   "copy": {"copy": lambda value: copy.copy(value), "deepcopy": _deepcopy},
   "heapq": {
-    "heapify": lambda heap: heapq.heapify(eager(heap)),
+    "heapify": _heapify,
     "merge": walks(heapq.merge, _ALL),
     "nlargest": _extremes(heapq.nlargest),
     "nsmallest": _extremes(heapq.nsmallest),

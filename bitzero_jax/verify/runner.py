@@ -196,7 +196,7 @@ def compile_input(text: str):
   return _compiled(build)
 
 
-def _parse(text: str, mode: str = "exec"):
+def _parse(text: str, mode: str = "exec") -> Any:
   try:
     return ast.parse(text, mode=mode)
   except MemoryError:  # so says the parser of what is nested too deeply

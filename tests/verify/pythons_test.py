@@ -10,15 +10,21 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-CORPUS = HERE / "attacks.jsonl"
-# Loops that build something deep: how deep is the interpreter's business.
-DEEP = {"crash/deep-list-repr", "crash/deep-list-return", "crash/deep-list-eq"}
+CORPORA = [str(HERE / name) for name in ("attacks.jsonl", "attacks_more.jsonl")]
+# What is too deep is the interpreter's business.
+DEEP = {
+  "crash/deep-list-repr",
+  "crash/deep-list-return",
+  "crash/deep-list-eq",
+  "swallow/str-of-deep-list",
+  "swallow/eq-of-deep-lists",
+}
 RUN = f"""
 import json, sys
 sys.path.insert(0, {str(ROOT)!r})
 from bitzero_jax.verify.executor import Executor
 from bitzero_jax.verify.verdict import Job
-rows = [json.loads(line) for line in open({str(CORPUS)!r})]
+rows = [json.loads(line) for name in {CORPORA!r} for line in open(name)]
 with Executor() as executor:
   verdicts = executor.run([Job(r["program"], (r["input"],)) for r in rows])
 print(json.dumps([v[:3] for (v,) in verdicts]))
@@ -41,7 +47,8 @@ def test_the_corpus_under_another_python(version):
   done = subprocess.run(
     [path, "-S", "-c", RUN], capture_output=True, text=True, check=True
   )
-  rows = [json.loads(line) for line in CORPUS.read_text("utf-8").splitlines()]
+  texts = [Path(name).read_text("utf-8") for name in CORPORA]
+  rows = [json.loads(line) for text in texts for line in text.splitlines()]
   wrong = [
     (row["name"], verdict)
     for row, verdict in zip(rows, json.loads(done.stdout), strict=True)
