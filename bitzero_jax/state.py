@@ -16,7 +16,7 @@ Array = Any
 
 KINDS = ("deduction", "abduction", "induction")
 DEDUCTION, ABDUCTION, INDUCTION = range(3)
-SOURCES = ("prior", "model")
+SOURCES = ("random", "model")  # random: drawn from the prior
 PRIOR, MODEL = range(2)
 
 # What the executor says of a candidate, then what the gate adds.

@@ -189,8 +189,10 @@ def learn_stage(
     collapsed.append(flat)
     right = (grades[kind] == RIGHT) & counts
     metrics[f"solve_rate/{name}"] = right.sum() / jnp.maximum(counts.sum(), 1)
+    shape = (parts.fresh_rows, parts.samples)
     own = parts.fresh_rows * parts.samples
-    rates.append(right[:own].reshape(-1, parts.samples).mean(1))
+    known = counts[:own].reshape(shape).sum(1)
+    rates.append(right[:own].reshape(shape).sum(1) / jnp.maximum(known, 1))
   solve_rate = jnp.stack(rates if parts.probe_by_samples else probed, 1)
   solve_rate = jnp.where(sound, solve_rate.reshape(-1), 0.0)
 

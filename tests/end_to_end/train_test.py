@@ -78,7 +78,7 @@ def test_held_out_scores_come_when_due(straight):
 def test_sample_tasks_are_readable(straight):
   tasks = metrics.read(straight / "tasks.jsonl")
   assert {task["round"] for task in tasks} == {1, 2, 4, 6}
-  assert {task["source"] for task in tasks} == {"prior", "model"}
+  assert {task["source"] for task in tasks} == {"random", "model"}
   for task in tasks:
     assert task["type"] in KINDS
     compile(task["program"], "task", "exec")

@@ -169,7 +169,7 @@ def workdir(tmp_path) -> pathlib.Path:
     }
     for step in (0, 30, 60, 90)
     for kind in TYPES
-    for source in ("prior", "model")
+    for source in ("random", "model")
   ]
   _write_lines(tmp_path / "tasks.jsonl", tasks)
   return tmp_path
