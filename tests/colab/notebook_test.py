@@ -118,7 +118,7 @@ def test_tasks_of_the_first_and_the_last_round_are_shown(executed):
   text = printed(executed["tasks"])
   assert "round 1\n" in text
   assert f"round {SHORT['ROUNDS']}\n" in text
-  assert " prior " in text
+  assert " random " in text
   assert " -> " in text
 
 
