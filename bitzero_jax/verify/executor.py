@@ -42,8 +42,9 @@ _SEEDS = (1, 2)
 _TASK_INPUTS = 32
 _INPUT_MS = 20
 _WORKER_FILES = """
-  canonical.py fuel.py guards.py kinds.py lockdown.py methods.py namespace.py
-  policy.py rewrite.py runner.py worker.py
+  canonical.py fuel.py guards.py kinds.py lockdown.py meters.py methods.py
+  modules.py namespace.py order.py policy.py rewrite.py runner.py texts.py
+  worker.py
 """.split()
 _PROOFS = (
   ("def f(x): return x + 1", ("ok",)),

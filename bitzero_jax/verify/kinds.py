@@ -4,8 +4,12 @@ A program may pass a type around, so the guard has to be the value itself and
 not a rewritten call.
 """
 
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from typing import Any
+
+from meters import reads, room  # type: ignore[import-not-found]
+from texts import shown_plainly, text  # type: ignore[import-not-found]
 
 
 class Kind:
@@ -71,3 +75,28 @@ class Typing:
     return self
 
   __ror__ = __or__
+
+
+def _text(*args, **kwargs):
+  """`str`."""
+  if len(args) == 1 and not kwargs:
+    return shown_plainly(args[0])
+  return text(str(*args, **kwargs))
+
+
+def _bytes(*args, **kwargs):
+  """`bytes`."""
+  if args and isinstance(args[0], int):
+    room(args[0])
+  return reads(bytes, slice(1))(*args, **kwargs)
+
+
+KINDS = {
+  str: Kind(str, _text),
+  bytes: Kind(bytes, _bytes),
+  defaultdict: Kind(defaultdict, reads(defaultdict, slice(1, 2))),
+  **{
+    kind: Kind(kind, reads(kind, slice(1)))
+    for kind in (list, tuple, dict, set, frozenset, Counter, deque, OrderedDict)
+  },
+}

@@ -5,16 +5,10 @@ import string
 from collections import deque
 
 from fuel import fuel  # type: ignore[import-not-found]
-from guards import (  # type: ignore[import-not-found]
-  copied,
-  eager,
-  field,
-  growing,
-  ordered,
-  room,
-  unordered,
-)
 from kinds import Kind  # type: ignore[import-not-found]
+from meters import copied, eager, growing, room  # type: ignore[import-not-found]
+from order import ordered, unordered  # type: ignore[import-not-found]
+from texts import field  # type: ignore[import-not-found]
 
 # Other codecs are files that a locked process cannot load.
 _CODECS = frozenset("ascii iso-8859-1 latin-1 latin1 utf-8 utf8".split())

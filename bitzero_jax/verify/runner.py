@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import canonical  # type: ignore[import-not-found]
-import guards  # type: ignore[import-not-found]
 import namespace  # type: ignore[import-not-found]
+import order  # type: ignore[import-not-found]
 import policy  # type: ignore[import-not-found]
 import rewrite  # type: ignore[import-not-found]
 from fuel import fuel  # type: ignore[import-not-found]
@@ -66,7 +66,7 @@ class Runner:
       limits["value_bytes"],
     )
     self._builtins = namespace.namespace()
-    guards.order.reverse = limits["reverse_sets"] > 0
+    order.order.reverse = limits["reverse_sets"] > 0
     self._program = _Cache(compile_program)
     self._input = _Cache(compile_input)
     self._armed = False
