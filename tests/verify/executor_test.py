@@ -1,3 +1,4 @@
+import ast
 import subprocess
 import sys
 import threading
@@ -307,3 +308,19 @@ def test_imports_no_jax():
     "assert not heavy, heavy\n"
   )
   subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_policy_hash_covers_all_that_a_worker_loads():
+  room = Path(executor_module.__file__).parent
+  loaded, todo = set(), ["worker.py"]
+  while todo:
+    name = todo.pop()
+    if name in loaded or not (room / name).exists():
+      continue
+    loaded.add(name)
+    for node in ast.walk(ast.parse((room / name).read_text())):
+      if isinstance(node, ast.Import):
+        todo += [f"{alias.name}.py" for alias in node.names]
+      elif isinstance(node, ast.ImportFrom):
+        todo.append(f"{node.module}.py")
+  assert loaded == set(executor_module._WORKER_FILES)
