@@ -131,7 +131,7 @@ def write(lines: Iterable[Line], out: TextIO, total: int | None = None) -> None:
       out.flush()
       progress.advance(bar, len(batch))
   said = ", ".join(f"{count:,} {status}" for status, count in counts.items())
-  sys.stderr.write(f"{counts.total():,} verdicts: {said or 'none'}\n")
+  sys.stderr.write(f"verdicts: {said or 'none'}\n")
 
 
 def _progress() -> Progress:

@@ -239,7 +239,7 @@ def test_a_verdict_comes_before_the_next_line_is_written(running):
     assert json.loads(running.stdout.readline())["value"] == str(i + 1)
   running.stdin.close()
   assert running.wait(timeout=60) == 0
-  assert running.stderr.read().splitlines()[-1] == "3 verdicts: 3 ok"
+  assert running.stderr.read().splitlines()[-1] == "verdicts: 3 ok"
 
 
 def test_a_stream_is_answered_up_to_its_first_bad_line(running):
