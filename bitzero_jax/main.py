@@ -274,11 +274,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
   )
   parser = _parser()
   options, rest = parser.parse_known_args(arguments)
-  takes_config = options.verb == "train" or "rounds" in options
-  overrides = rest if takes_config else []
+  overrides = rest if "config" in options else []
   for text in rest:
     if text not in overrides or not text.startswith("--config."):
       parser.error(f"unknown argument {text!r}; see bitzero {options.verb} -h")
+  try:
+    return _dispatch(options, overrides)
+  except KeyboardInterrupt:  # training saves first, and does not come here
+    sys.stderr.write("bitzero: interrupted\n")
+    return 130
+
+
+def _dispatch(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   if options.verb == "train":
     return _train(options, overrides)
   if options.verb == "bench":

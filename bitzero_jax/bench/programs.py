@@ -23,6 +23,11 @@ class Work(NamedTuple):
   jobs: list[Job]
   answers: list[list[str]]
 
+  def add(self, program: str, lists: list[list[int]]) -> None:
+    """Adds a program, run on each of these lists."""
+    self.jobs.append(Job(program, tuple(f"[{values}]" for values in lists)))
+    self.answers.append([_run(program, values) for values in lists])
+
   def first(self, count: int) -> "Work":
     """The first so many programs."""
     return Work(self.jobs[:count], self.answers[:count])
@@ -142,8 +147,7 @@ def everyday(programs: int, inputs: int, seed: int = 0) -> Work:
       [rng.randint(0, 20) for _ in range(rng.randint(5, 9))]
       for _ in range(inputs)
     ]
-    work.jobs.append(Job(text, tuple(f"[{values}]" for values in lists)))
-    work.answers.append([_run(text, values) for values in lists])
+    work.add(text, lists)
   return work
 
 
@@ -178,8 +182,7 @@ def micro_python(programs: int, inputs: int, seed: int = 0) -> Work:
       [rng.randint(0, 9) for _ in range(rng.randint(0, 5))]
       for _ in range(inputs)
     ]
-    work.jobs.append(Job(text, tuple(f"[{values}]" for values in lists)))
-    work.answers.append([_run(text, values) for values in lists])
+    work.add(text, lists)
   return work
 
 

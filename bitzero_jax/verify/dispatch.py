@@ -45,8 +45,11 @@ class Dispatcher:
   Whichever are idle count as spares, so a lost worker costs no wait.
 
   Attributes:
+    needs_lock: whether the kernel has to hold what a program does.
     restarts: workers that were replaced.
   """
+
+  needs_lock = True
 
   def __init__(self, limits: Limits, seeds: Sequence[int], workers: int):
     self.restarts = 0

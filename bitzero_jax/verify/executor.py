@@ -41,11 +41,14 @@ _HERE = Path(__file__).parent
 _SEEDS = (1, 2)
 _TASK_INPUTS = 32
 _INPUT_MS = 20
-_WORKER_FILES = """
+_MONTY_FILES = ("canonical.py", "monty.py")
+_WORKER_FILES = tuple(
+  """
   canonical.py fuel.py guards.py kinds.py lockdown.py meters.py methods.py
   modules.py namespace.py order.py policy.py rewrite.py runner.py texts.py
   worker.py
-""".split()
+  """.split()
+)
 _PROOFS = (
   ("def f(x): return x + 1", ("ok",)),
   ("def f(x):\n  while True: pass", ("timeout",)),
@@ -180,9 +183,10 @@ class Executor:
 
   def _greet(self, allow_unsandboxed: bool) -> Engine:
     name, tier = self._pool.greet()
-    if isinstance(self._pool, monty.MontyPool):
-      pass  # its wall is the interpreter itself
-    elif lockdown.is_sandboxed(tier):
+    if not self._pool.needs_lock:
+      policy = _policy_hash(_MONTY_FILES)
+      return Engine(name, policy, self._limits, self._seeds, tier)
+    if lockdown.is_sandboxed(tier):
       failed = _breaches(self._limits.memory_mb)
       if failed:
         raise RuntimeError(f"seccomp is in force but allows: {failed}")
@@ -193,7 +197,8 @@ class Executor:
       )
     else:
       tier = f"UNSANDBOXED+{tier}".rstrip("+")
-    return Engine(name, _policy_hash(), self._limits, self._seeds, tier)
+    policy = _policy_hash(_WORKER_FILES)
+    return Engine(name, policy, self._limits, self._seeds, tier)
 
   def _prove(self) -> None:
     """Runs programs whose verdicts are known."""
@@ -307,9 +312,9 @@ def _breaches(memory_mb: int) -> list[str]:
 
 
 @functools.cache
-def _policy_hash() -> str:
+def _policy_hash(files: tuple[str, ...]) -> str:
   """Names the code that decides verdicts."""
   digest = hashlib.sha256()
-  for name in _WORKER_FILES:
+  for name in files:
     digest.update((_HERE / name).read_bytes())
   return digest.hexdigest()[:12]

@@ -67,10 +67,9 @@ def read(path: str) -> Iterator[Line]:
     OSError: the file cannot be read.
     ValueError: a line is not such an object; the message has its number.
   """
-  if path == "-":
-    yield from _read(sys.stdin.buffer, path)
-    return
-  with open(path, "rb") as file:
+  # Not sys.stdin: Python would wait for its lock at exit, after Ctrl-C.
+  source = sys.stdin.fileno() if path == "-" else path
+  with open(source, "rb", closefd=path != "-") as file:
     yield from _read(file, path)
 
 

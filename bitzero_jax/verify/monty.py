@@ -36,7 +36,8 @@ _ARGUMENTS = "arguments_of_f"
 _CALL = f"f(*{_ARGUMENTS})"
 _EPOCH = datetime.datetime(2000, 1, 1)
 # What monty says of a program that leaves its language or asks for the world.
-_REFUSALS = ("ModuleNotFoundError", "NotImplementedError", "PermissionError")
+_REFUSALS = ("ModuleNotFoundError", "PermissionError")
+_NOT_YET = "monty syntax parser"  # in its NotImplementedError
 _LIMITS = {
   "TimeoutError": (TIMEOUT, "", "cpu"),
   "MemoryError": (MEMORY, "", "MemoryError"),
@@ -53,8 +54,11 @@ class MontyPool:
   """What `Dispatcher` is for locked interpreters, for monty's processes.
 
   Attributes:
+    needs_lock: False: the interpreter itself is the wall.
     restarts: always 0: monty replaces its own processes.
   """
+
+  needs_lock = False
 
   def __init__(self, limits: Limits, seeds: Sequence[int], workers: int):
     import pydantic_monty
@@ -129,8 +133,9 @@ class MontyPool:
         return TIMEOUT, "", "cpu"
       return ERROR, "", "Crash"
     except monty.MontyError as error:
-      name = type(error.exception()).__name__
-      if name in _REFUSALS:
+      raised = error.exception()
+      name = type(raised).__name__
+      if name in _REFUSALS or _NOT_YET in str(raised):
         return FORBIDDEN, "", name
       return _LIMITS.get(name, (ERROR, "", name))
     except Exception as error:  # a value that cannot leave monty

@@ -153,8 +153,8 @@ def check_program(tree: ast.Module) -> None:
   if copied * jumps > _MOST_COPIED:
     raise Forbidden("finally is too long")
   hidden = {n for n in loaded | bound if n[:2] == "__" and n.strip("_")}
-  hidden -= _MAIN - bound
   hidden |= (loaded & _EVERY_BUILTIN) - BUILTINS - bound
+  hidden -= _MAIN - bound
   if hidden:
     raise Forbidden(f"name {min(hidden)}")
 

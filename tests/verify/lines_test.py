@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -196,25 +197,6 @@ def test_bad_input_is_one_line_and_no_verdict(tmp_path, case):
   assert str(file) in line
 
 
-def test_a_reader_that_leaves_early_is_no_error():
-  job = {"program": "def f(x): return x", "input": "[1]"}
-  command = [sys.executable, "-m", "bitzero_jax.main", "verify", "-"]
-  with subprocess.Popen(
-    command,
-    cwd=ROOT,
-    env=os.environ | {"PYTHONPATH": str(ROOT)},
-    stdin=subprocess.PIPE,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-  ) as running:
-    running.stdout.close()
-    running.stdin.write(written(job).encode())
-    running.stdin.close()
-    said = running.stderr.read().decode()
-    assert running.wait(timeout=120) == 0
-  assert said.startswith("executor: ") and len(said.splitlines()) == 1
-
-
 @pytest.fixture
 def running():
   """`bitzero verify -`, ready to be written to."""
@@ -249,3 +231,22 @@ def test_a_stream_is_answered_up_to_its_first_bad_line(running):
   assert json.loads(running.stdout.readline())["value"] == "7"
   assert running.wait(timeout=60) == 2
   assert "-:2: not JSON" in running.stderr.read().splitlines()[-1]
+
+
+def test_a_reader_that_leaves_early_is_no_error(running):
+  job = {"program": "def f(x): return x", "input": "[1]"}
+  running.stdout.close()
+  running.stdin.write(written(job))
+  running.stdin.close()
+  said = running.stderr.read()
+  assert running.wait(timeout=120) == 0
+  assert said.startswith("executor: ") and len(said.splitlines()) == 1
+
+
+def test_an_interrupt_is_one_line(running):
+  job = {"program": "def f(x): return x", "input": "[1]"}
+  running.stdin.write(written(job))
+  assert json.loads(running.stdout.readline())["value"] == "1"
+  running.send_signal(signal.SIGINT)
+  assert running.wait(timeout=60) == 130
+  assert running.stderr.read().splitlines()[1:] == ["bitzero: interrupted"]

@@ -43,6 +43,12 @@ def monty_executor():
     ),
     ("import socket\ndef f(x): return 1", "[1]", "forbidden", "ModuleNotFound"),
     ("def f(x):\n  yield x", "[1]", "forbidden", "NotImplementedError"),
+    (
+      "def f(x):\n  raise NotImplementedError",
+      "[1]",
+      "error",
+      "NotImplementedError",
+    ),
     ("def f(x): return x", "(1, 2)", "forbidden", "list of arguments"),
     ("def f(x): return x", "[1]) or (1", "error", "SyntaxError"),
     ("def f(x): return x", "[f(0)]", "error", "NameError"),
