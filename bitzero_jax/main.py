@@ -82,13 +82,17 @@ def _parser() -> argparse.ArgumentParser:
   bench = verb("bench", "measure a part of the house")
   parts = bench.add_subparsers(dest="part", required=True, metavar="PART")
   text = "verdicts per core-second, beside other executors"
-  part = parts.add_parser("executor", help=text, description=text)
+  part = parts.add_parser(
+    "executor", help=text, description=text, allow_abbrev=False
+  )
   part.add_argument(
     "--programs", type=int, default=2048, help="programs in a batch"
   )
   part.add_argument("--cruxeval", help="CRUXEval's JSON lines, to be run too")
   text = "seconds of a self-play round by phase, and rows per second"
-  part = parts.add_parser("loop", help=text, description=text)
+  part = parts.add_parser(
+    "loop", help=text, description=text, allow_abbrev=False
+  )
   part.add_argument(
     "--config", required=True, help="an experiment file; --config.KEY=VALUE too"
   )

@@ -88,7 +88,7 @@ def measure(count: int, crux: Path | None) -> Iterator[Row]:
     yield _timed("two seeds, micro-Python, 16 inputs", grammar, _ours(two))
     yield _timed("one seed, micro-Python, 16 inputs", grammar, _ours(one))
   for peer in peers():
-    few = everyday.first(round(count * peer.share))
+    few = everyday.first(max(1, round(count * peer.share)))
     yield _timed(f"{peer.name}, everyday programs", few, peer.run)
 
 

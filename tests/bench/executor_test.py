@@ -46,7 +46,8 @@ def test_the_table_is_printed(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-  "argument", ["--programs=0", "--cruxeval=/nowhere/crux.jsonl"]
+  "argument",
+  ["--programs=0", "--program=3", "--cruxeval=/nowhere/crux.jsonl"],
 )
 def test_bad_input_is_one_line(capsys, argument):
   with pytest.raises(SystemExit) as stopped:
