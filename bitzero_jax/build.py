@@ -150,23 +150,29 @@ def build_state(config: Any, barred: Array) -> LoopState:
     barred: uint32 [H, 2], behaviours of held-out tasks. Repeated up to the
       most that an exam can have, so that the state's shape is known before.
   """
-  most = config.heldout.tasks * exam_lib.BUCKETS
-  init_key, loop_key = jax.random.split(jax.random.key(config.seed))
-  params = jax.jit(build_network(config).init)(init_key)
   sizes = build_language(config).sizes
-  return LoopState(
-    round=jnp.int32(0),
-    updates=jnp.int32(0),
-    params=params,
-    optimizer=build_optimizer(config).init(params),
-    pool=pool_lib.empty(
-      config.pool.capacity, config.language.pairs, sizes.program, sizes.value
-    ),
-    barred=jnp.asarray(np.resize(barred, (most, 2)), jnp.uint32),
-    key=jax.random.key_data(loop_key),
-    verdicts=jnp.int32(0),
-    unknown=jnp.int32(0),
-  )
+  most = config.heldout.tasks * exam_lib.BUCKETS
+
+  @jax.jit  # one program to compile, not a hundred
+  def fresh(key: Array, barred: Array) -> LoopState:
+    init_key, loop_key = jax.random.split(key)
+    params = build_network(config).init(init_key)
+    return LoopState(
+      round=jnp.int32(0),
+      updates=jnp.int32(0),
+      params=params,
+      optimizer=build_optimizer(config).init(params),
+      pool=pool_lib.empty(
+        config.pool.capacity, config.language.pairs, sizes.program, sizes.value
+      ),
+      barred=barred,
+      key=jax.random.key_data(loop_key),
+      verdicts=jnp.int32(0),
+      unknown=jnp.int32(0),
+    )
+
+  every = np.resize(barred, (most, 2)).astype(np.uint32)
+  return fresh(jax.random.key(config.seed), every)
 
 
 def build_parts(config: Any) -> step.Parts:

@@ -2,7 +2,7 @@
 
 Sampling runs a model one column at a time, learning runs it on whole rows, and
 both should give the same log-probability to the last bit. A compiler may add up
-in another order when shapes change, so `pairwise_sum` fixes its own. `project`
+in another order when shapes change, so `ordered_sum` fixes its own. `project`
 cannot: it keeps its bits where products and sums are exact in float32 or, on
 the CPUs tried, from 64 rows up.
 
@@ -27,45 +27,48 @@ def squared_relu(x: jax.Array) -> jax.Array:
 
 
 ACTIVATIONS = {"silu": nn.silu, "relu2": squared_relu}
+_LANES = 32  # of a chunk in `ordered_sum`, a power of two
 
 
 @jax.custom_jvp
-def pairwise_sum(x: jax.Array) -> jax.Array:
-  """Adds up the last axis, half onto half, in an order that never changes.
+def ordered_sum(x: jax.Array) -> jax.Array:
+  """Adds up the last axis in an order that never changes.
+
+  Chunks of 32 are added one onto the other, then half onto half. To halve from
+  the start takes a CPU a fifth longer, and twice as long to compile.
 
   Args:
     x: [..., N], floating, N >= 1.
 
   Returns:
     [..., 1]. The order depends on N only, not on the other axes. A gradient
-    is the plain sum's: to go back through the halves would only be slower.
+    is the plain sum's: to go back through the chunks would only be slower.
   """
   size = x.shape[-1]
-  while size > 1:
-    half = size // 2
-    # An odd one out joins the next level unchanged.
-    rest = x[..., 2 * half :]
-    x = x[..., :half] + x[..., half : 2 * half]
-    x = jnp.concatenate([x, rest], axis=-1) if size % 2 else x
-    size = x.shape[-1]
+  lanes = min(_LANES, 1 << (size - 1).bit_length())
+  chunks = -(-size // lanes)
+  x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, chunks * lanes - size)])
+  x = functools.reduce(jnp.add, jnp.split(x, chunks, axis=-1))
+  while x.shape[-1] > 1:
+    x = jnp.add(*jnp.split(x, 2, axis=-1))
   return x
 
 
-@pairwise_sum.defjvp
-def _pairwise_sum_jvp(primals, tangents):
+@ordered_sum.defjvp
+def _ordered_sum_jvp(primals, tangents):
   (change,) = tangents
-  return pairwise_sum(*primals), jnp.sum(change, axis=-1, keepdims=True)
+  return ordered_sum(*primals), jnp.sum(change, axis=-1, keepdims=True)
 
 
 @jax.custom_vjp
 def softmax(scores: jax.Array) -> jax.Array:
-  """Softmax over the last axis, [..., N] float32, with `pairwise_sum`'s order.
+  """Softmax over the last axis, [..., N] float32, with `ordered_sum`'s order.
 
   Its gradient is written out: what autodiff derives from the quotient takes
   several times as long on a CPU.
   """
   powers = jnp.exp(scores - jnp.max(scores, axis=-1, keepdims=True))
-  return powers / pairwise_sum(powers)
+  return powers / ordered_sum(powers)
 
 
 def _softmax_forward(scores):
@@ -75,7 +78,7 @@ def _softmax_forward(scores):
 
 def _softmax_backward(weights, change):
   change = change * weights
-  return (change - weights * pairwise_sum(change),)
+  return (change - weights * ordered_sum(change),)
 
 
 softmax.defvjp(_softmax_forward, _softmax_backward)
@@ -91,7 +94,7 @@ def to_unit_rms(x: jax.Array, eps: float) -> jax.Array:
 
 
 def _inverse_rms(x, eps):
-  power = pairwise_sum(jnp.square(x)) * (1.0 / x.shape[-1])
+  power = ordered_sum(jnp.square(x)) * (1.0 / x.shape[-1])
   return jax.lax.rsqrt(power + eps)
 
 
@@ -103,7 +106,7 @@ def _to_unit_rms_backward(eps, saved, change):
   del eps
   x, inverse = saved
   unit = x * inverse
-  along = pairwise_sum(change * unit) * (1.0 / x.shape[-1])
+  along = ordered_sum(change * unit) * (1.0 / x.shape[-1])
   return ((change - unit * along) * inverse,)
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from bitzero_jax.language.grammar import PAD
-from bitzero_jax.models.layers import pairwise_sum
+from bitzero_jax.models.layers import ordered_sum
 
 
 def log_policy(
@@ -21,7 +21,7 @@ def log_policy(
   shifted = scores - jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True))
   # Not `log_softmax`: its sum runs in another order in another program, and
   # sampler and learner must agree to the last bit.
-  return shifted - jnp.log(pairwise_sum(jnp.exp(shifted)))
+  return shifted - jnp.log(ordered_sum(jnp.exp(shifted)))
 
 
 def entropy(policy: jax.Array) -> jax.Array:

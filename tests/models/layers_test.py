@@ -8,17 +8,17 @@ import pytest
 from bitzero_jax.models import layers
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 24, 66, 96])
-def test_pairwise_sum_is_the_sum(size):
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 24, 32, 33, 66, 96])
+def test_ordered_sum_is_the_sum(size):
   x = np.random.default_rng(size).normal(size=(5, size)).astype(np.float32)
   expected = x.astype(np.float64).sum(-1, keepdims=True)
-  got = jax.jit(layers.pairwise_sum)(x)
+  got = jax.jit(layers.ordered_sum)(x)
   np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
 
 
-def test_pairwise_sum_does_not_depend_on_the_other_axes():
+def test_ordered_sum_does_not_depend_on_the_other_axes():
   x = np.random.default_rng(0).normal(size=(1536, 24)).astype(np.float32)
-  add = jax.jit(layers.pairwise_sum)
+  add = jax.jit(layers.ordered_sum)
   for rows in (1, 3, 64):
     np.testing.assert_array_equal(add(x[:rows]), add(x)[:rows])
 
@@ -37,9 +37,9 @@ def _unit(x):
   [
     (layers.softmax, _softmax),
     (lambda x: layers.to_unit_rms(x, 1e-5), _unit),
-    (layers.pairwise_sum, lambda x: x.sum(-1, keepdims=True)),
+    (layers.ordered_sum, lambda x: x.sum(-1, keepdims=True)),
   ],
-  ids=["softmax", "to_unit_rms", "pairwise_sum"],
+  ids=["softmax", "to_unit_rms", "ordered_sum"],
 )
 @pytest.mark.parametrize("size", [1, 7, 65])
 def test_written_out_gradients_are_those_of_the_plain_formula(
