@@ -1,10 +1,9 @@
 """The parts of a block that do not look along the sequence.
 
 Sampling runs a model one column at a time, learning runs it on whole rows, and
-both should give the same log-probability to the last bit. A compiler may add up
-in another order when shapes change, so `ordered_sum` fixes its own. `project`
-cannot: it keeps its bits where products and sums are exact in float32 or, on
-the CPUs tried, from 64 rows up.
+both should give the same log-probability to the last bit. So sums along a row
+are `ordered_sum`s. `project` has no such order: it keeps its bits where
+products and sums are exact in float32 or, on the CPUs tried, from 64 rows up.
 
 Shapes: B = rows, T = columns, D = width, I and O = input and output features,
 H = head width.
@@ -18,6 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bitzero_jax.quant.ordered_sum import ordered_sum
+
 ActivationQuantizer = Callable[[jax.Array], jax.Array]
 
 
@@ -27,37 +28,6 @@ def squared_relu(x: jax.Array) -> jax.Array:
 
 
 ACTIVATIONS = {"silu": nn.silu, "relu2": squared_relu}
-_LANES = 32  # of a chunk in `ordered_sum`, a power of two
-
-
-@jax.custom_jvp
-def ordered_sum(x: jax.Array) -> jax.Array:
-  """Adds up the last axis in an order that never changes.
-
-  Chunks of 32 are added one onto the other, then half onto half. To halve from
-  the start takes a CPU a fifth longer, and twice as long to compile.
-
-  Args:
-    x: [..., N], floating, N >= 1.
-
-  Returns:
-    [..., 1]. The order depends on N only, not on the other axes. A gradient
-    is the plain sum's: to go back through the chunks would only be slower.
-  """
-  size = x.shape[-1]
-  lanes = min(_LANES, 1 << (size - 1).bit_length())
-  chunks = -(-size // lanes)
-  x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, chunks * lanes - size)])
-  x = functools.reduce(jnp.add, jnp.split(x, chunks, axis=-1))
-  while x.shape[-1] > 1:
-    x = jnp.add(*jnp.split(x, 2, axis=-1))
-  return x
-
-
-@ordered_sum.defjvp
-def _ordered_sum_jvp(primals, tangents):
-  (change,) = tangents
-  return ordered_sum(*primals), jnp.sum(change, axis=-1, keepdims=True)
 
 
 @jax.custom_vjp

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from bitzero_jax.language.grammar import PAD
-from bitzero_jax.models.layers import ordered_sum
+from bitzero_jax.quant.ordered_sum import ordered_sum
 
 
 def log_policy(

@@ -18,6 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bitzero_jax.quant.ordered_sum import ordered_sum
+
 # Smallest scale that is ever divided by; the value of BitNet b1.58.
 EPS = 1e-5
 
@@ -112,18 +114,9 @@ def mean(values: jax.Array) -> jax.Array:
   """Mean of [I, O] float32 values, to the same last bit in every program.
 
   `jnp.mean` sums in an order that changes with fusion and memory layout, and
-  its division by a constant may become a product. Here halves are added
-  pairwise, I first, in an order that is written down.
+  its division by a constant may become a product. I is added up first.
   """
-  total = values
-  for axis in (0, 1):
-    while (size := total.shape[axis]) > 1:
-      half = size - size // 2
-      head = jax.lax.slice_in_dim(total, 0, half, axis=axis)
-      tail = jax.lax.slice_in_dim(total, half, size, axis=axis)
-      pad = [(0, 0), (0, 0)]
-      pad[axis] = (0, 2 * half - size)
-      total = head + jnp.pad(tail, pad)
+  total = ordered_sum(ordered_sum(values, 0), 1)
   return total[0, 0] * np.float32(1 / values.size)
 
 

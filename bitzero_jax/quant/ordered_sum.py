@@ -1,0 +1,48 @@
+"""A sum whose last bit does not depend on who asks.
+
+A compiler adds up in another order when shapes, fusion or layouts change. The
+scale of a weight, a norm and a softmax must not change with it: sampler and
+learner, trainer and export are different programs.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+_LANES = 32  # of a chunk, a power of two
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def ordered_sum(x: jax.Array, axis: int = -1) -> jax.Array:
+  """Adds up one axis in an order that never changes.
+
+  Chunks of 32 are added one onto the other, then half onto half. To halve from
+  the start takes a CPU a fifth longer, and half as long again to compile.
+
+  Args:
+    x: [..., N, ...], floating, N >= 1.
+    axis: which one holds the N numbers.
+
+  Returns:
+    x with length 1 along `axis`. The order depends on N only, not on the other
+    axes. A gradient is the plain sum's: to go back through the chunks would
+    only be slower.
+  """
+  axis %= x.ndim
+  size = x.shape[axis]
+  lanes = min(_LANES, 1 << (size - 1).bit_length())
+  chunks = -(-size // lanes)
+  fill = [(0, 0)] * x.ndim
+  fill[axis] = (0, chunks * lanes - size)
+  parts = jnp.split(jnp.pad(x, fill), chunks, axis)
+  x = functools.reduce(jnp.add, parts)
+  while x.shape[axis] > 1:
+    x = jnp.add(*jnp.split(x, 2, axis))
+  return x
+
+
+@ordered_sum.defjvp
+def _ordered_sum_jvp(axis, primals, tangents):
+  (change,) = tangents
+  return ordered_sum(*primals, axis), jnp.sum(change, axis=axis, keepdims=True)
