@@ -1,6 +1,7 @@
 """The only place where a name in a config becomes a function."""
 
 import functools
+from concurrent.futures import Executor as Background
 from typing import Any, NamedTuple
 
 import jax
@@ -143,14 +144,15 @@ def build_executor(config: Any) -> Executor:
 
 
 def build_state(config: Any, barred: Array) -> LoopState:
-  """The state before the first round.
+  """The state before the first round, which `Round.begin` makes ready for it.
 
   Args:
     config: validated; `config.seed` alone decides the random numbers.
     barred: uint32 [H, 2], behaviours of held-out tasks. Repeated up to the
       most that an exam can have, so that the state's shape is known before.
   """
-  sizes = build_language(config).sizes
+  proposer = build_proposer(config)
+  sizes = proposer.sizes
   most = config.heldout.tasks * exam_lib.BUCKETS
 
   @jax.jit  # one program to compile, not a hundred
@@ -167,6 +169,7 @@ def build_state(config: Any, barred: Array) -> LoopState:
       ),
       barred=barred,
       key=jax.random.key_data(loop_key),
+      proposed=propose.nothing(proposer),
       verdicts=jnp.int32(0),
       unknown=jnp.int32(0),
     )
@@ -175,20 +178,25 @@ def build_state(config: Any, barred: Array) -> LoopState:
   return fresh(jax.random.key(config.seed), every)
 
 
-def build_parts(config: Any) -> step.Parts:
-  """The functions of a round, from a validated config."""
-  net = build_network(config)
-  quantizer = build_quantizer(config)
-  language = build_language(config)
-  sizes = language.sizes
-  proposer = propose.Proposer(
-    sizes=sizes,
+def build_proposer(config: Any) -> propose.Proposer:
+  """Static choices of the proposing role."""
+  return propose.Proposer(
+    sizes=build_language(config).sizes,
     candidates=config.propose.candidates,
     model_share=config.propose.model_share,
     inputs=config.language.pairs + config.language.spare,
     temperature=config.propose.temperature,
     uniform_budget=config.language.uniform_budget,
   )
+
+
+def build_parts(config: Any) -> step.Parts:
+  """The functions of a round, from a validated config."""
+  net = build_network(config)
+  quantizer = build_quantizer(config)
+  language = build_language(config)
+  sizes = language.sizes
+  proposer = build_proposer(config)
   solver = solve.Solver(sizes, config.solve.temperature, config.solve.samples)
   gate = rules.Gate(**config.gate.to_dict())
   rewards = reward.Rewards(
@@ -282,17 +290,31 @@ def build_mesh(config: Any) -> Mesh:
   return Mesh(np.array(devices[: config.devices]), (DATA_AXIS,))
 
 
-def build_round(config: Any, judge: Judge) -> wiring.Round:
-  """The round, wired as the config says and compiled: this takes a while."""
+def build_round(
+  config: Any, judge: Judge, background: Background
+) -> wiring.Round:
+  """The round, wired as the config says and compiled: this takes a while.
+
+  Args:
+    config: validated.
+    judge: the host's side.
+    background: where the host may work beside the device.
+  """
   if config.wiring == "host":
-    return wiring.host(build_stages(config), judge.check, judge.grade)
+    stages = build_stages(config)
+    return wiring.host(stages, judge.check, judge.grade, background)
   pairs = config.language.pairs
   mesh = build_mesh(config)
   check = bridge.check_callback(judge, pairs, mesh)
   grade = bridge.grade_callback(judge, mesh)
   sharding = NamedSharding(mesh, PartitionSpec())
   return wiring.callback(
-    build_parts(config), check, grade, _state_shape(config), sharding
+    build_parts(config),
+    check,
+    grade,
+    lambda: judge.seconds,
+    _state_shape(config),
+    sharding,
   )
 
 

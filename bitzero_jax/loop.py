@@ -68,6 +68,7 @@ class Meter(NamedTuple):
   """Where the time was when the last metric line was written."""
 
   wall: float
+  waited: float
   verify: float
   evaluate: float
   round: int
@@ -105,7 +106,9 @@ def train(config: Any, folder: Path) -> dict[str, float]:
     one_round = None
     if checkpoint.newest(folder) != config.rounds:
       progress.note("compiling the round while the held-out exam is drawn")
-      one_round = background.submit(build.build_round, config, judge)
+      one_round = background.submit(
+        build.build_round, config, judge, background
+      )
     exam = build.build_exam(config, judge)
     workdir.begin(folder, config_lib.to_json(config))
     with checkpoint.opened(folder) as checkpoints:
@@ -180,6 +183,7 @@ class _Run:
       if compiling is not None:
         with progress.compiling("the round"):
           one_round = compiling.result()
+        state = state if first else one_round.begin(state)
         gc.freeze()  # or each collection walks all of JAX, a tenth of a round
         state, values = self._rounds(state, first, one_round, writer, tasks)
     self.checkpoints.wait()
@@ -210,6 +214,7 @@ class _Run:
     """The rounds, until the end or a signal."""
     config, every = self.config, self.config.every
     values: dict[str, Any] = {}
+    self.waited = one_round.waited
     meter = self._meter(first)
     self.train_seconds = 0.0
     for number in range(first + 1, config.rounds + 1):
@@ -245,7 +250,7 @@ class _Run:
 
   def _one(self, one_round, state):
     """One round, waited for."""
-    return jax.block_until_ready(one_round(state))
+    return jax.block_until_ready(one_round.step(state))
 
   def _examine(self, state: LoopState, compiling: bool) -> dict[str, float]:
     begin = time.monotonic()
@@ -282,14 +287,18 @@ class _Run:
 
   def _meter(self, number: int) -> Meter:
     return Meter(
-      time.monotonic(), self.judge.seconds, self.evaluate_seconds, number
+      time.monotonic(),
+      self.waited(),
+      self.judge.seconds,
+      self.evaluate_seconds,
+      number,
     )
 
   def _speed(self, meter: Meter, number: int, state: LoopState):
     now = self._meter(number)
     wall = max(now.wall - meter.wall, 1e-9)
     evaluate = now.evaluate - meter.evaluate
-    verify = now.verify - meter.verify
+    waited = now.waited - meter.waited
     rounds = number - meter.round
     busy = max(wall - evaluate, 1e-9)
     stats = self.executor.stats
@@ -299,11 +308,11 @@ class _Run:
       "speed/rows_per_s": rounds * self.work[0] / busy,
       "speed/tokens_per_s": rounds * self.work[1] / busy,
       "speed/tasks_per_s": rounds * self.config.propose.candidates / busy,
-      "seconds/verify": verify,
+      "seconds/verify": waited,
       "seconds/evaluate": evaluate,
-      "seconds/device": max(wall - verify - evaluate, 0.0),
-      "executor/share": min(verify / wall, 1.0),
-      "executor/seconds": verify,
+      "seconds/device": max(wall - waited - evaluate, 0.0),
+      "executor/share": min(waited / wall, 1.0),
+      "executor/seconds": now.verify - meter.verify,
       "executor/unknown_rate": int(state.unknown) / max(int(state.verdicts), 1),
       "executor/flip_rate": stats.flip_rate,
       "bits/stored_per_weight": self.bits,
@@ -322,7 +331,7 @@ class _Run:
     if done:
       summary |= {
         "rows_per_s": done * self.work[0] / self.train_seconds,
-        "executor_share": self.judge.seconds / wall,
+        "executor_share": self.waited() / wall,
         "first_step_after_s": self.useful_after,
       }
     for kind in KINDS:

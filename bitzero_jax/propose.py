@@ -11,7 +11,15 @@ from bitzero_jax.language.grammar import VOCABULARY
 from bitzero_jax.language.layout import Sizes
 from bitzero_jax.language.levels import Tables
 from bitzero_jax.models.network import Network
-from bitzero_jax.state import MODEL, PRIOR, Candidates, Pool, Rollout, take
+from bitzero_jax.state import (
+  MODEL,
+  PRIOR,
+  Candidates,
+  Pool,
+  Proposed,
+  Rollout,
+  take,
+)
 
 SHORTEST = 2  # tokens of the shortest program that does something
 
@@ -42,6 +50,35 @@ class Proposer(NamedTuple):
   def model_rows(self) -> int:
     """Candidates that the model writes, a multiple of 3."""
     return 3 * round(self.candidates * self.model_share / 3)
+
+
+def nothing(proposer: Proposer) -> Proposed:
+  """Padding in the shape of a round's proposals."""
+  sizes, rows, written = (
+    proposer.sizes,
+    proposer.candidates,
+    proposer.model_rows,
+  )
+  prompt, answer = sizes.proposal
+
+  def ints(*shape):
+    return jnp.zeros(shape, jnp.int32)
+
+  return Proposed(
+    Candidates(
+      program=ints(rows, sizes.program),
+      inputs=ints(rows, proposer.inputs, sizes.value),
+      kind=ints(rows),
+      source=ints(rows),
+    ),
+    Rollout(
+      prompt=ints(written, prompt),
+      answer=ints(written, answer),
+      log_prob=jnp.zeros((written, answer)),
+      bias=jnp.zeros((written, answer, VOCABULARY)),
+    ),
+    bounds=(ints(), ints(), ints()),
+  )
 
 
 def propose(

@@ -97,6 +97,24 @@ class Candidates:
 
 
 @struct.dataclass
+class Proposed:
+  """A round's proposals, written one round before.
+
+  The host checks them while the device still learns from the round before.
+
+  Attributes:
+    candidates: Candidates [B], the model's rows first.
+    rollout: Rollout of the model's rows, none where it writes none.
+    bounds: (items, low, high), int32 [] each: what a value of the language's
+      level may be.
+  """
+
+  candidates: Candidates
+  rollout: Rollout
+  bounds: Any
+
+
+@struct.dataclass
 class Outcome:
   """What the executor says of candidates.
 
@@ -169,6 +187,7 @@ class LoopState:
     pool: Pool.
     barred: uint32 [H, 2], behaviours of held-out tasks, never trained on.
     key: uint32 [2], raw data of the PRNG key for the next round.
+    proposed: Proposed, of the next round.
     verdicts: int32 [], verdicts asked of the executor.
     unknown: int32 [], verdicts that were Unknown.
   """
@@ -180,6 +199,7 @@ class LoopState:
   pool: Pool
   barred: jax.Array
   key: jax.Array
+  proposed: Proposed
   verdicts: jax.Array
   unknown: jax.Array
 

@@ -1,9 +1,12 @@
 """One round of self-play, propose to keep, by composition.
 
-    propose -> [host: check] -> solve -> [host: grade] -> learn
+    [host: check] -> solve -> [host: grade] -> learn
+                     propose, for the next round
 
-The three device stages are pure functions of what they are handed; `wiring.py`
-compiles them and joins them with the host.
+A round works on proposals that were written in the round before, so the host
+can check the next ones while the device learns. The three device stages are
+pure functions of what they are handed; `wiring.py` compiles them and joins them
+with the host.
 """
 
 import dataclasses
@@ -26,6 +29,7 @@ from bitzero_jax.state import (
   Candidates,
   LoopState,
   Outcome,
+  Proposed,
   Rollout,
   Task,
   join,
@@ -98,22 +102,31 @@ class Trace:
   solve_rate: jax.Array
 
 
-def propose_stage(parts: Parts, state: LoopState) -> tuple[Any, Any]:
-  """PROPOSE. Returns what the next stage needs, and the check request."""
-  key = jax.random.wrap_key_data(state.key)
-  following, propose_key, rest = jax.random.split(key, 3)
-  weights = parts.weights(state.params)
+def propose_stage(parts: Parts, state: LoopState) -> Proposed:
+  """PROPOSE, for the round after the one that `state` begins."""
+  _, key, _ = _keys(state)
   tables, bounds = parts.language(state.updates)
-  candidates, rollout = parts.propose(weights, tables, state.pool, propose_key)
-  carry = (state, weights, following, rest, candidates, rollout)
-  return carry, (candidates, bounds)
+  weights = parts.weights(state.params)
+  candidates, rollout = parts.propose(weights, tables, state.pool, key)
+  return Proposed(candidates, rollout, tuple(bounds))
+
+
+def following_key(state: LoopState) -> jax.Array:
+  """uint32 [2], raw data of the key that the next round uses."""
+  return jax.random.key_data(_keys(state)[0])
+
+
+def _keys(state: LoopState) -> jax.Array:
+  """Of the next round, of its proposals, and of this round."""
+  return jax.random.split(jax.random.wrap_key_data(state.key), 3)
 
 
 def solve_stage(
-  parts: Parts, carry: Any, outcome: Outcome
+  parts: Parts, state: LoopState, outcome: Outcome
 ) -> tuple[Any, Answers]:
   """GATE, PROBE, SOLVE. Returns what learning needs, and the grade request."""
-  state, weights, following, rest, candidates, proposals = carry
+  candidates = state.proposed.candidates
+  weights = parts.weights(state.params)
   tables, _ = parts.language(state.updates)
   reason = parts.judge(outcome, state.barred, state.pool)
   sound = parts.trainable(reason)
@@ -125,7 +138,7 @@ def solve_stage(
     kind=candidates.kind,
     source=candidates.source,
   )
-  pool_key, write_key, rest = jax.random.split(rest, 3)
+  pool_key, write_key, rest = jax.random.split(_keys(state)[2], 3)
   kinds = len(KINDS)
   tasks = [take(fresh, slice(kind, None, kinds)) for kind in range(kinds)]
   asked = [sound[kind::kinds] for kind in range(kinds)]
@@ -147,10 +160,7 @@ def solve_stage(
   solved = parts.solve(weights, tables, tasks, pairs, asked, write_key)
   answers = join(*[_widen(a, solved) for a, _ in solved])
   carry = (
-    state,
-    following,
     rest,
-    proposals,
     fresh,
     reason,
     probed,
@@ -169,12 +179,15 @@ def _widen(answers: Answers, solved: list[tuple[Answers, Rollout]]) -> Answers:
 
 
 def learn_stage(
-  parts: Parts, carry: Any, graded: jax.Array
+  parts: Parts, state: LoopState, carry: Any, graded: jax.Array
 ) -> tuple[LoopState, Metrics, Trace]:
-  """REWARD, LEARN, KEEP. Returns the next state, metrics, and a trace."""
-  (state, following, key, proposals, fresh, reason, probed, asked, rollouts) = (
-    carry
-  )
+  """REWARD, LEARN, KEEP. Returns the next state, metrics, and a trace.
+
+  The next state still has this round's proposals: whoever called
+  `propose_stage` puts the new ones in.
+  """
+  key, fresh, reason, probed, asked, rollouts = carry
+  proposals = state.proposed.rollout
   learn_key, keep_key = jax.random.split(key)
   sound = parts.trainable(reason)
   kinds = len(KINDS)
@@ -235,7 +248,8 @@ def learn_stage(
     optimizer=optimizer,
     pool=pool,
     barred=state.barred,
-    key=jax.random.key_data(following),
+    key=following_key(state),
+    proposed=state.proposed,
     verdicts=state.verdicts + reason.shape[0] + every.sum(),
     unknown=state.unknown + unknown,
   )

@@ -1,23 +1,27 @@
 """Compiles a round's stages and joins them with the host, in two ways.
 
-`callback` puts the host inside one compiled round; `host` compiles three
-stages, side by side, and calls the host between them. Both give the same bits.
+`callback` puts the host inside one compiled round. `host` compiles three
+stages, side by side, and calls the host between them; the next round's
+candidates are checked while the device learns. Both give the same bits.
 """
 
+import dataclasses
 import functools
 import os
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from bitzero_jax.state import Answers, LoopState, Outcome
+from bitzero_jax.state import Answers, LoopState, Outcome, Proposed
 from bitzero_jax.step import (
   Metrics,
   Parts,
   Trace,
+  following_key,
   learn_stage,
   propose_stage,
   solve_stage,
@@ -25,16 +29,31 @@ from bitzero_jax.step import (
 
 Check = Callable[..., Outcome]
 Grade = Callable[[Answers], Any]
-Round = Callable[[LoopState], tuple[LoopState, Metrics, Trace]]
+Done = tuple[LoopState, Metrics, Trace]
 
 # A fifth less to wait for at the start, and the compiled round is as fast.
 _CPU_OPTIONS = {"xla_backend_optimization_level": 1}
+
+
+class Round(NamedTuple):
+  """One round of self-play, compiled.
+
+  Attributes:
+    begin: puts the first round's proposals into a fresh state.
+    step: state -> (state, metrics, trace).
+    waited: seconds that the device has waited for the host so far.
+  """
+
+  begin: Callable[[LoopState], LoopState]
+  step: Callable[[LoopState], Done]
+  waited: Callable[[], float]
 
 
 def callback(
   parts: Parts,
   check: Check,
   grade: Grade,
+  waited: Callable[[], float],
   like: LoopState,
   sharding: jax.sharding.Sharding,
 ) -> Round:
@@ -43,36 +62,43 @@ def callback(
   Args:
     parts: the functions of the stages.
     check, grade: the bridge's, which call the host from compiled code.
+    waited: seconds that the host has spent in them.
     like: shapes and dtypes of the state.
     sharding: of the state.
   """
 
-  def one_round(state: LoopState) -> tuple[LoopState, Metrics, Trace]:
-    carry, request = propose_stage(parts, state)
-    carry, answers = solve_stage(parts, carry, check(*request))
-    return learn_stage(parts, carry, grade(answers))
+  def begin(state: LoopState) -> LoopState:
+    proposed = propose_stage(parts, state)
+    return dataclasses.replace(
+      state, key=following_key(state), proposed=proposed
+    )
 
-  jitted = jax.jit(
-    one_round,
-    donate_argnums=0,
-    in_shardings=sharding,
-    out_shardings=sharding,
+  def step(state: LoopState) -> Done:
+    proposed = propose_stage(parts, state)
+    outcome = check(state.proposed.candidates, state.proposed.bounds)
+    carry, answers = solve_stage(parts, state, outcome)
+    graded = grade(answers)
+    state, metrics, trace = learn_stage(parts, state, carry, graded)
+    return dataclasses.replace(state, proposed=proposed), metrics, trace
+
+  jit = functools.partial(
+    jax.jit, donate_argnums=0, in_shardings=sharding, out_shardings=sharding
   )
-  return _compile(jitted.trace(like))
+  return Round(jit(begin), _compile(jit(step).trace(like)), waited)
 
 
 class Stages(NamedTuple):
-  """A round's compiled stages, in their order.
+  """A round's compiled stages.
 
   Attributes:
-    propose: state -> (carry, (candidates, bounds)).
-    solve: (carry, outcome) -> (carry, answers).
-    learn: (carry, grades) -> (state, metrics, trace).
+    propose: state -> proposals of the next round.
+    solve: (state, outcome) -> (carry, answers).
+    learn: (state, carry, grades) -> (state, metrics, trace).
   """
 
-  propose: Callable[..., Any]
+  propose: Callable[[LoopState], Proposed]
   solve: Callable[..., Any]
-  learn: Callable[..., tuple[LoopState, Metrics, Trace]]
+  learn: Callable[..., Done]
 
 
 def stages(
@@ -85,37 +111,88 @@ def stages(
     like: shapes and dtypes of the state.
     outcome_shape: candidates -> shapes and dtypes of `check`.
   """
-  # Traced in turn, since each stage's arguments are the results before it.
-  propose = _trace(propose_stage, parts, like)
-  proposed, request = propose.out_info
-  outcome = outcome_shape(request[0])
-  solve = _trace(solve_stage, parts, proposed, outcome)
-  solved, answers = solve.out_info
+  outcome = outcome_shape(like.proposed.candidates)
+  # Traced before `learn`, whose arguments are its results.
+  solve = _trace(solve_stage, parts, like, outcome)
+  carry, answers = solve.out_info
   graded = jax.ShapeDtypeStruct(answers.kind.shape, jnp.int32)
   # Each takes two cores and a gigabyte. The longest first.
   with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2)) as pool:
     learning = pool.submit(
-      lambda: _compile(_trace(learn_stage, parts, solved, graded))
+      lambda: _compile(_trace(learn_stage, parts, like, carry, graded))
     )
-    propose, solve = pool.map(_compile, (propose, solve))
-    return Stages(propose, solve, learning.result())
+    solving = pool.submit(_compile, solve)
+    proposing = pool.submit(
+      lambda: _compile(_trace(propose_stage, parts, like))
+    )
+    return Stages(proposing.result(), solving.result(), learning.result())
 
 
-def host(stages: Stages, check: Check, grade: Grade) -> Round:
+def host(
+  stages: Stages, check: Check, grade: Grade, background: Executor
+) -> Round:
   """Three compiled stages with the host between them.
 
   Args:
     stages: of the round.
     check, grade: the judge's own, from numpy to numpy.
+    background: where candidates are checked ahead.
+  """
+  ahead = _Ahead(check, background)
+  graded_in = [0.0]
+
+  def begin(state: LoopState) -> LoopState:
+    proposed = stages.propose(state)
+    return dataclasses.replace(
+      state, key=jax.jit(following_key)(state), proposed=proposed
+    )
+
+  def step(state: LoopState) -> Done:
+    outcome = ahead.outcome(state.proposed)
+    carry, answers = stages.solve(state, outcome)
+    proposed = stages.propose(state)
+    answers = jax.device_get(answers)
+    started = time.perf_counter()
+    graded = grade(answers)
+    graded_in[0] += time.perf_counter() - started
+    ahead.start(proposed)
+    state, metrics, trace = stages.learn(state, carry, graded)
+    return dataclasses.replace(state, proposed=proposed), metrics, trace
+
+  return Round(begin, step, lambda: ahead.waited + graded_in[0])
+
+
+class _Ahead:
+  """Checks proposals before their outcome is asked for.
+
+  Attributes:
+    waited: seconds that the asker has waited.
   """
 
-  def one_round(state: LoopState) -> tuple[LoopState, Metrics, Trace]:
-    carry, request = stages.propose(state)
-    outcome = check(*jax.device_get(request))
-    carry, answers = stages.solve(carry, outcome)
-    return stages.learn(carry, grade(jax.device_get(answers)))
+  def __init__(self, check: Check, background: Executor):
+    self._check = check
+    self._background = background
+    self._of: Proposed | None = None
+    self._future: Future[Outcome] | None = None
+    self.waited = 0.0
 
-  return one_round
+  def start(self, proposed: Proposed) -> Future[Outcome]:
+    """Begins to check; nobody waits."""
+    request = proposed.candidates, proposed.bounds
+    self._of = proposed
+    self._future = self._background.submit(
+      lambda: self._check(*jax.device_get(request))
+    )
+    return self._future
+
+  def outcome(self, proposed: Proposed) -> Outcome:
+    """The outcome of these proposals, begun now if it was not begun before."""
+    mine = self._future if self._of is proposed else None
+    future = mine or self.start(proposed)
+    begin = time.perf_counter()
+    outcome = future.result()
+    self.waited += time.perf_counter() - begin
+    return outcome
 
 
 def _trace(stage: Callable[..., Any], parts: Parts, *like: Any) -> Any:

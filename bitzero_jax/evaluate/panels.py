@@ -150,7 +150,7 @@ COLLAPSE = (
   Panel(
     "Log-prob gap, sampler to learner",
     "nats",
-    {"largest": "gap/logprob_max", "mean": "gap/logprob_mean"},
+    {"largest": "gap/logprob_max"},
     "Bad: anything but 0. Both must run the same quantized forward.",
     smoothed=False,
   ),

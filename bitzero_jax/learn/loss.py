@@ -162,7 +162,10 @@ def loss(
     parts[f"loss/policy/{name}"] = surrogate
     spread[role].append(mean_nats)
     gap = jnp.abs(log_prob - rows.log_prob)
-    parts[f"gap/{name}"] = gap.max(initial=0.0)
+    if name == PROPOSE:  # written by the model of the round before
+      parts["stale/propose"] = jnp.sum(gap * live) / jnp.maximum(live.sum(), 1)
+    else:
+      parts[f"gap/{name}"] = gap.max(initial=0.0)
   for role, values in spread.items():
     if values:
       parts[f"entropy/{role}"] = jnp.stack(values).mean()

@@ -30,13 +30,14 @@ def test_a_round_is_measured_phase_by_phase():
   done = bitzero(SMOKE, "--rounds=2", "--warm=1", "--config.learn.updates=2")
   assert done.returncode == 0, done.stderr
   lines = done.stdout.splitlines()
-  names = [line.split("|")[1].strip() for line in lines[2:-3]]
+  names = [line.split("|")[1].strip() for line in lines[2:-4]]
   assert names == list(loop.PHASES)
   seconds = dict(re.findall(r"^\| (\w+) \| ([\d.]+) \|", done.stdout, re.M))
   phases = sum(float(seconds[name]) for name in loop.PHASES)
   assert phases == pytest.approx(float(seconds["all"]), abs=0.004)
   assert "rows/s" in lines[-1] and "executor" in lines[-1]
-  assert "round 3 of 3" in done.stderr
+  assert "round 3 of 3, phase by phase" in done.stderr
+  assert "round 2 of 2, whole" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -127,16 +127,16 @@ def test_a_loss_that_is_not_finite_stops_the_run(
   folder = tmp_path / "run"
   whole = build.build_round
 
-  def broken(config, judge):
-    one_round = whole(config, judge)
+  def broken(config, judge, background):
+    one_round = whole(config, judge, background)
 
     def breaks_in_the_third(state):
       if int(state.round) == 2:
         model = jax.tree.map(lambda x: x * jnp.nan, state.params["model"])
         state = state.replace(params=state.params | {"model": model})
-      return one_round(state)
+      return one_round.step(state)
 
-    return breaks_in_the_third
+    return one_round._replace(step=breaks_in_the_third)
 
   monkeypatch.setattr(build, "build_round", broken)
   command = ["train", f"--config={experiment}", f"--workdir={folder}"]

@@ -98,7 +98,6 @@ def _train_line(step: int) -> dict:
     "length/random": 11.0,
     "length/model": 12.5,
     "gap/logprob_max": 0.0,
-    "gap/logprob_mean": 0.0,
     "ternary/flip_rate": 0.002,
     "bits/stored_per_weight": 2.0625,
     "executor/unknown_rate": 0.0,

@@ -166,7 +166,7 @@ def test_on_policy_the_gradient_is_reinforce(table):
   expected *= WEIGHTS.propose / live.sum()
   np.testing.assert_allclose(got, expected, atol=1e-6)
   assert np.abs(expected).max() > 1e-3
-  assert float(parts["gap/propose"]) < 1e-6
+  assert float(parts["stale/propose"]) < 1e-6
   mean = np.sum(np.asarray(rows.advantage)[:, None] * live) / live.sum()
   assert float(total) == pytest.approx(-WEIGHTS.propose * mean, rel=1e-4)
 

@@ -86,7 +86,7 @@ def test_each_update_sees_its_own_part_once(material):
   np.testing.assert_allclose(got, params, atol=1e-5)
   assert float(jnp.abs(got - table).max()) > 1e-3
   gaps = {name for name in seen[0] if name.startswith("gap/")}
-  assert len(gaps) == 4
+  assert len(gaps) == 3  # proposals are a round old
   for name in set(seen[0]) - gaps:
     mean = np.mean([float(parts[name]) for parts in seen])
     assert float(metrics[name]) == pytest.approx(mean, rel=1e-3), name
