@@ -31,7 +31,7 @@ def default() -> Any:
   c = ConfigDict()
   c.name = "default"  # shown in the report
   c.seed = 0  # the only source of randomness of a run
-  c.rounds = 114  # self-play rounds in the run
+  c.rounds = 120  # self-play rounds in the run
   c.wiring = "callback"  # host inside one compiled round, or "host" between
   c.devices = 1  # devices of the data axis that verification is spread over
 
@@ -128,8 +128,8 @@ def default() -> Any:
   c.every = ConfigDict()
   c.every.log = 1  # rounds between metric lines
   c.every.tasks = 10  # rounds between samples of proposals in tasks.jsonl
-  c.every.evaluate = 19  # rounds between held-out evaluations
-  c.every.save = 19  # rounds between checkpoints
+  c.every.evaluate = 20  # rounds between held-out evaluations
+  c.every.save = 20  # rounds between checkpoints
   return c
 
 
