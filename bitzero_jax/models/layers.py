@@ -1,9 +1,11 @@
 """The parts of a block that do not look along the sequence.
 
 Sampling runs a model one column at a time, learning runs it on whole rows, and
-both should give the same log-probability to the last bit. So sums along a row
-are `ordered_sum`s. `project` has no such order: it keeps its bits where
-products and sums are exact in float32 or, on the CPUs tried, from 64 rows up.
+both should give the same log-probability to the last bit. So in float32 sums
+along a row are `ordered_sum`s. `project` has no such order: it keeps its bits
+where products and sums are exact in float32 or, on the CPUs tried, from 64 rows
+up. In bfloat16 products differ by then, so sums are plain: on an H100 ordered
+ones would take a training step half as long again.
 
 Shapes: B = rows, T = columns, D = width, I and O = input and output features,
 H = head width.
@@ -30,53 +32,57 @@ def squared_relu(x: jax.Array) -> jax.Array:
 ACTIVATIONS = {"silu": nn.silu, "relu2": squared_relu}
 
 
-@jax.custom_vjp
-def softmax(scores: jax.Array) -> jax.Array:
-  """Softmax over the last axis, [..., N] float32, with `ordered_sum`'s order.
+def _row_sum(x: jax.Array, ordered: bool) -> jax.Array:
+  return ordered_sum(x) if ordered else jnp.sum(x, axis=-1, keepdims=True)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def softmax(scores: jax.Array, ordered: bool) -> jax.Array:
+  """Softmax over the last axis, [..., N] float32.
 
   Its gradient is written out: what autodiff derives from the quotient takes
   several times as long on a CPU.
   """
   powers = jnp.exp(scores - jnp.max(scores, axis=-1, keepdims=True))
-  return powers / ordered_sum(powers)
+  return powers / _row_sum(powers, ordered)
 
 
-def _softmax_forward(scores):
-  weights = softmax(scores)
+def _softmax_forward(scores, ordered):
+  weights = softmax(scores, ordered)
   return weights, weights
 
 
-def _softmax_backward(weights, change):
+def _softmax_backward(ordered, weights, change):
   change = change * weights
-  return (change - weights * ordered_sum(change),)
+  return (change - weights * _row_sum(change, ordered),)
 
 
 softmax.defvjp(_softmax_forward, _softmax_backward)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def to_unit_rms(x: jax.Array, eps: float) -> jax.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def to_unit_rms(x: jax.Array, eps: float, ordered: bool) -> jax.Array:
   """x / sqrt(mean(x^2) + eps) over the last axis, float32 [..., D].
 
   The gradient is written out, as in `softmax`.
   """
-  return x * _inverse_rms(x, eps)
+  return x * _inverse_rms(x, eps, ordered)
 
 
-def _inverse_rms(x, eps):
-  power = ordered_sum(jnp.square(x)) * (1.0 / x.shape[-1])
+def _inverse_rms(x, eps, ordered):
+  power = _row_sum(jnp.square(x), ordered) * (1.0 / x.shape[-1])
   return jax.lax.rsqrt(power + eps)
 
 
-def _to_unit_rms_forward(x, eps):
-  return to_unit_rms(x, eps), (x, _inverse_rms(x, eps))
+def _to_unit_rms_forward(x, eps, ordered):
+  return to_unit_rms(x, eps, ordered), (x, _inverse_rms(x, eps, ordered))
 
 
-def _to_unit_rms_backward(eps, saved, change):
+def _to_unit_rms_backward(eps, ordered, saved, change):
   del eps
   x, inverse = saved
   unit = x * inverse
-  along = ordered_sum(change * unit) * (1.0 / x.shape[-1])
+  along = _row_sum(change * unit, ordered) * (1.0 / x.shape[-1])
   return ((change - unit * along) * inverse,)
 
 
@@ -126,7 +132,8 @@ class RMSNorm(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     width = x.shape[-1]
     scale = self.param("scale", self.scale_init, (width,), jnp.float32)
-    unit: jax.Array = to_unit_rms(x.astype(jnp.float32), self.eps)
+    ordered = x.dtype == jnp.float32
+    unit: jax.Array = to_unit_rms(x.astype(jnp.float32), self.eps, ordered)
     return unit.astype(x.dtype) * scale.astype(x.dtype)
 
 

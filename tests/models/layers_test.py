@@ -21,11 +21,13 @@ def _unit(x):
 @pytest.mark.parametrize(
   ("ours", "plain"),
   [
-    (layers.softmax, _softmax),
-    (lambda x: layers.to_unit_rms(x, 1e-5), _unit),
+    (lambda x: layers.softmax(x, True), _softmax),
+    (lambda x: layers.softmax(x, False), _softmax),
+    (lambda x: layers.to_unit_rms(x, 1e-5, True), _unit),
+    (lambda x: layers.to_unit_rms(x, 1e-5, False), _unit),
     (ordered_sum, lambda x: x.sum(-1, keepdims=True)),
   ],
-  ids=["softmax", "to_unit_rms", "ordered_sum"],
+  ids=["softmax", "plain softmax", "unit", "plain unit", "ordered_sum"],
 )
 @pytest.mark.parametrize("size", [1, 7, 65])
 def test_written_out_gradients_are_those_of_the_plain_formula(
@@ -45,7 +47,7 @@ def test_written_out_gradients_are_those_of_the_plain_formula(
 
 def test_hidden_scores_get_no_weight_and_no_gradient():
   x = jnp.array([[0.5, -1e30, 0.1, -1e30]])
-  weights, back = jax.vjp(layers.softmax, x)
+  weights, back = jax.vjp(lambda x: layers.softmax(x, True), x)
   (change,) = back(jnp.array([[1.0, 2.0, 3.0, 4.0]]))
   for row in (weights, change):
     np.testing.assert_array_equal(row[:, 1::2], 0)
