@@ -49,8 +49,8 @@ def attend(
   scores = scores[:, :, : group * columns] * width**-0.5
   scores = scores.reshape(batch, kv_heads, group, columns, slots)
   scores = jnp.where(visible[:, None, None], scores, HIDDEN_SCORE)
-  ordered = values.dtype == jnp.float32
-  weights = layers.softmax(scores, ordered).astype(values.dtype)
+  weights: jax.Array = layers.softmax(scores, values.dtype == jnp.float32)
+  weights = weights.astype(values.dtype)
   weights = weights.reshape(batch, kv_heads, group * columns, slots)
   if group * columns == 1:
     weights = jnp.repeat(weights, 2, axis=2)
