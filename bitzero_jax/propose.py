@@ -64,6 +64,12 @@ def nothing(proposer: Proposer) -> Proposed:
   def ints(*shape):
     return jnp.zeros(shape, jnp.int32)
 
+  rollout = Rollout(
+    prompt=ints(written, prompt),
+    answer=ints(written, answer),
+    log_prob=jnp.zeros((written, answer)),
+    bias=jnp.zeros((written, answer, VOCABULARY)),
+  )
   return Proposed(
     Candidates(
       program=ints(rows, sizes.program),
@@ -71,12 +77,7 @@ def nothing(proposer: Proposer) -> Proposed:
       kind=ints(rows),
       source=ints(rows),
     ),
-    Rollout(
-      prompt=ints(written, prompt),
-      answer=ints(written, answer),
-      log_prob=jnp.zeros((written, answer)),
-      bias=jnp.zeros((written, answer, VOCABULARY)),
-    ),
+    rollout if written else None,
     bounds=(ints(), ints(), ints()),
   )
 
@@ -88,7 +89,7 @@ def propose(
   tables: Tables,
   pool: Pool,
   key: jax.Array,
-) -> tuple[Candidates, Rollout]:
+) -> tuple[Candidates, Rollout | None]:
   """Writes the round's candidates, of every task type in equal parts.
 
   The proposer writes a program and its first input. The other inputs, for
@@ -96,7 +97,7 @@ def propose(
 
   Returns:
     The candidates, the model's rows first, and the rollout of those rows
-    (with no rows when the model writes none).
+    (None when the model writes none).
   """
   sizes = proposer.sizes
   reference_key, write_key, budget_key, prior_key, input_key = jax.random.split(
@@ -110,8 +111,9 @@ def propose(
       budget_key, (proposer.candidates,), SHORTEST, tables.program + 1
     )
     plan = plan._replace(budget=plan.budget.at[:, 0].set(budget))
-  prompts = _prompts(proposer, pool, reference_key)
+  rollout, answers = None, []
   if written:
+    prompts = _prompts(proposer, pool, reference_key)
     rollout = sample.write(
       network,
       weights,
@@ -124,16 +126,12 @@ def propose(
       temperature=proposer.temperature,
       prior_weight=1.0,
     )
-  else:
-    nothing = jnp.zeros((0, length))
-    bias = jnp.zeros((0, length, VOCABULARY))
-    rollout = Rollout(prompts, nothing.astype(jnp.int32), nothing, bias)
-  answers = rollout.answer
+    answers.append(rollout.answer)
   if drawn:
     rest = take(plan, slice(written, None))
     rows = prior.sample(tables, rest, prior_key, length, sizes.slots)
-    answers = jnp.concatenate([answers, rows])
-  program, first = layout.split_proposal(answers, sizes)
+    answers.append(rows)
+  program, first = layout.split_proposal(jnp.concatenate(answers), sizes)
   spare = proposer.inputs - 1
   others = prior.sample(
     tables,

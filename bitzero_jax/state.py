@@ -104,13 +104,13 @@ class Proposed:
 
   Attributes:
     candidates: Candidates [B], the model's rows first.
-    rollout: Rollout of the model's rows, none where it writes none.
+    rollout: Rollout of the model's rows, None where it writes none.
     bounds: (items, low, high), int32 [] each: what a value of the language's
       level may be.
   """
 
   candidates: Candidates
-  rollout: Rollout
+  rollout: Rollout | None
   bounds: Any
 
 

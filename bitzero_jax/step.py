@@ -45,7 +45,7 @@ class Parts(NamedTuple):
   Attributes:
     weights: params -> quantized weights.
     language: updates -> (automaton tables, bounds of values) of the level.
-    propose: (weights, tables, pool, key) -> (Candidates, Rollout).
+    propose: (weights, tables, pool, key) -> (Candidates, Rollout or None).
     judge: (Outcome, barred, pool) -> int32 [B], reason of each candidate.
     trainable: reason -> bool [B].
     probe: (weights, tables, tasks by type) -> solve rates by type.
@@ -68,7 +68,7 @@ class Parts(NamedTuple):
 
   weights: Callable[..., Any]
   language: Callable[..., Any]
-  propose: Callable[..., tuple[Candidates, Rollout]]
+  propose: Callable[..., tuple[Candidates, Rollout | None]]
   judge: Callable[..., jax.Array]
   trainable: Callable[[jax.Array], jax.Array]
   probe: Callable[..., list[jax.Array]]
@@ -209,11 +209,11 @@ def learn_stage(
   solve_rate = jnp.stack(rates if parts.probe_by_samples else probed, 1)
   solve_rate = jnp.where(sound, solve_rate.reshape(-1), 0.0)
 
-  rows = proposals.answer.shape[0]
   learnability, _ = parts.proposer_reward(
     jnp.full_like(reason, REASON["accepted"]), solve_rate
   )
-  if rows:
+  if proposals is not None:
+    rows = proposals.answer.shape[0]
     reward, counts = parts.proposer_reward(reason[:rows], solve_rate[:rows])
     advantage, flat = parts.normalize(reward, counts, fresh.kind[:rows], kinds)
     policy["propose"] = parts.policy_rows(proposals, advantage, counts)

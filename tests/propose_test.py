@@ -1,5 +1,6 @@
 """Candidates: how many of which kind, by whom, from what."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +12,7 @@ from bitzero_jax.curriculum import pool as pool_lib
 from bitzero_jax.language import grammar as g
 from bitzero_jax.language import levels, render
 from bitzero_jax.language.layout import Sizes
-from bitzero_jax.propose import Proposer, propose
+from bitzero_jax.propose import Proposer, nothing, propose
 from bitzero_jax.state import MODEL, PRIOR
 
 SIZES = Sizes(program=8, value=7, shown=4, hidden=2, references=2)
@@ -86,8 +87,13 @@ def test_the_share_decides_how_many_the_model_writes(run, share, rows):
   found, rollout = run(pool("sorted(x)"), model_share=share)
   assert PROPOSER._replace(model_share=share).model_rows == rows
   assert int((found.source == MODEL).sum()) == rows
-  assert [leaf.shape[0] for leaf in jax.tree.leaves(rollout)] == [rows] * 4
-  assert rollout.bias.shape[1:] == (15, g.VOCABULARY)
+  if rows:
+    assert [leaf.shape[0] for leaf in jax.tree.leaves(rollout)] == [rows] * 4
+    assert rollout.bias.shape[1:] == (15, g.VOCABULARY)
+  padding = nothing(PROPOSER._replace(model_share=share))
+  chex.assert_trees_all_equal_shapes_and_dtypes(
+    (padding.candidates, padding.rollout), (found, rollout)
+  )
   assert (np.asarray(found.program)[:, 0] != g.PAD).all()
 
 

@@ -108,6 +108,19 @@ def test_callbacks_and_host_learn_the_same(
         np.testing.assert_allclose(value, other[name], 1e-5, 1e-6, err_msg=name)
 
 
+def test_a_run_by_the_prior_alone_is_saved_and_read_back(
+  experiment, saved, tmp_path
+):
+  folder = tmp_path / "run"
+  command = ["train", f"--config={experiment}", f"--workdir={folder}"]
+  command += ["--config.propose.model_share=0.0", "--config.rounds=2"]
+  assert main.main(command) == 0
+  assert not [path for path in saved(folder) if "rollout" in path]
+  assert main.main(command) == 0  # nothing left to do
+  tasks = metrics.read(folder / "tasks.jsonl")
+  assert {task["source"] for task in tasks} == {"random"}
+
+
 def test_another_seed_is_another_run(
   straight, experiment, saved, lasting, tmp_path
 ):
