@@ -12,6 +12,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from bitzero_jax import config as config_lib
 from bitzero_jax import propose, solve, step, wiring
 from bitzero_jax.curriculum import pool as pool_lib
+from bitzero_jax.curriculum import table as curricula
+from bitzero_jax.curriculum.base import Curriculum
 from bitzero_jax.evaluate import exam as exam_lib
 from bitzero_jax.language import grammar, levels
 from bitzero_jax.language.layout import Sizes
@@ -178,12 +180,18 @@ def build_state(config: Any, barred: Array) -> LoopState:
   return fresh(jax.random.key(config.seed), every)
 
 
+def build_curriculum(config: Any) -> Curriculum:
+  """The curriculum that the config names."""
+  return curricula.make(config.curriculum.name, config.curriculum)
+
+
 def build_proposer(config: Any) -> propose.Proposer:
   """Static choices of the proposing role."""
+  writes = build_curriculum(config).model_writes
   return propose.Proposer(
     sizes=build_language(config).sizes,
     candidates=config.propose.candidates,
-    model_share=config.propose.model_share,
+    model_share=config.propose.model_share if writes else 0.0,
     inputs=config.language.pairs + config.language.spare,
     temperature=config.propose.temperature,
     uniform_budget=config.language.uniform_budget,
@@ -199,11 +207,6 @@ def build_parts(config: Any) -> step.Parts:
   proposer = build_proposer(config)
   solver = solve.Solver(sizes, config.solve.temperature, config.solve.samples)
   gate = rules.Gate(**config.gate.to_dict())
-  rewards = reward.Rewards(
-    learnability=reward.LEARNABILITY[config.learn.learnability],
-    refused=config.learn.refused,
-    wrong=config.learn.wrong,
-  )
   learner = Learner(
     network=net,
     optimizer=build_optimizer(config),
@@ -263,8 +266,8 @@ def build_parts(config: Any) -> step.Parts:
     fresh_rows=config.solve.fresh_rows,
     buffer_rows=config.solve.buffer_rows,
     probe_by_samples=config.probe.method == "samples",
-    proposer_reward=functools.partial(reward.proposer_reward, rewards),
-    solver_reward=functools.partial(reward.solver_reward, rewards),
+    curriculum=build_curriculum(config),
+    solver_reward=functools.partial(reward.solver_reward, config.learn.wrong),
     normalize=advantage.normalize,
     policy_rows=policy_rows,
     learn=functools.partial(learn, learner),
@@ -335,7 +338,7 @@ def rows_a_round(config: Any) -> tuple[int, int]:
   value, program = sum(sizes.answer_value), sum(sizes.answer_program)
   answers = (c.solve.fresh_rows + c.solve.buffer_rows) * c.solve.samples
   counts = [c.learn.updates * rows + answers for rows in c.learn.rows]
-  written = 3 * round(c.propose.candidates * c.propose.model_share / 3)
+  written = build_proposer(c).model_rows
   lengths = (value, value, program)
   tokens = sum(n * t for n, t in zip(counts, lengths, strict=True))
   return sum(counts) + written, tokens + written * sum(sizes.proposal)

@@ -9,6 +9,14 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+CURRICULA = (
+  "random",
+  "random_novel",
+  "trr",
+  "azr",
+  "learnability",
+  "learnability_by_length",
+)
 QUANTIZERS = ("identity", "absmean", "digits", "binary", "int4", "int8")
 CHOICES = {
   "wiring": ("callback", "host"),
@@ -19,7 +27,8 @@ CHOICES = {
   "quant.activations": ("int8", "none"),
   "probe.method": ("gold", "samples"),
   "pool.eviction": ("reservoir", "priority"),
-  "learn.learnability": ("one_minus", "variance", "tent", "band"),
+  "curriculum.name": CURRICULA,
+  "curriculum.learnability": ("one_minus", "variance", "tent", "band"),
   "optimizer.name": ("muon", "adamw"),
   "executor.engine": ("auto", "cpython", "monty"),
 }
@@ -62,9 +71,17 @@ def default() -> Any:
 
   c.propose = ConfigDict()
   c.propose.candidates = 384  # tasks proposed a round, a multiple of 3
-  c.propose.model_share = 0.25  # written by the model; the rest by the prior
+  c.propose.model_share = 0.25  # written by the model, where the curriculum
+  # lets it write; the rest by the prior
   c.propose.references = 1  # pool programs in a proposal prompt (K)
   c.propose.temperature = 1.0  # of proposals
+
+  c.curriculum = ConfigDict()
+  c.curriculum.name = "trr"  # who proposes, and what is trained on
+  c.curriculum.learnability = "variance"  # trr: reward from the solve rate
+  c.curriculum.refused = -0.5  # trr: reward when the gate refuses
+  c.curriculum.top_share = 0.25  # learnability: of the sound tasks, preferred
+  c.curriculum.random_share = 0.5  # learnability: of fresh rows, any sound task
 
   c.gate = ConfigDict()
   c.gate.constant = True  # refuse programs with one output for every input
@@ -93,8 +110,6 @@ def default() -> Any:
   c.learn.entropy = 0.02  # entropy bonus, per nat, inside a policy gradient
   c.learn.clip_low = 0.2  # importance ratios are clipped to [1 - low, 1 + high]
   c.learn.clip_high = 0.28
-  c.learn.learnability = "variance"  # proposer's reward from the solve rate
-  c.learn.refused = -0.5  # proposer's reward when the gate refuses
   c.learn.wrong = 0.0  # solver's reward for a wrong answer; right earns 1
 
   c.optimizer = ConfigDict()
@@ -157,7 +172,13 @@ def validate(config: Any) -> None:
     "every.log every.tasks every.evaluate every.save propose.temperature "
     "solve.temperature optimizer.learning_rate optimizer.clip",
   )
-  _within(config, "propose.model_share learn.fresh_share", 0.0, 1.0)
+  _within(
+    config,
+    "propose.model_share learn.fresh_share curriculum.top_share "
+    "curriculum.random_share",
+    0.0,
+    1.0,
+  )
   _within(
     config,
     "executor.unknown_limit heldout.bar_share heldout.output_share "

@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from bitzero_jax.curriculum.base import Curriculum, Judged
+from bitzero_jax.learn.reward import variance
 from bitzero_jax.state import (
   KINDS,
   MODEL,
@@ -55,11 +57,11 @@ class Parts(NamedTuple):
     fresh_rows: candidates of each type that are solved, the model's first.
     buffer_rows: pool tasks of each type that are solved beside the fresh ones.
     probe_by_samples: take solve rates from graded samples, not from `probe`.
-    proposer_reward: (reason, solve rate) -> (reward, counts).
+    curriculum: what a proposal earns, and which tasks are trained on.
     solver_reward: (graded, asked) -> (reward, counts).
     normalize: (reward, counts, group, groups) -> (advantage, collapsed).
     policy_rows: (Rollout, advantage, counts) -> rows for `learn`.
-    learn: (params, optimizer, policy, fresh, sound, pool, key) ->
+    learn: (params, optimizer, policy, fresh, weight, pool, key) ->
       (params, optimizer, metrics).
     updates: gradient updates that `learn` takes.
     keep: (pool, tasks, accepted, learnability, key) -> pool.
@@ -77,7 +79,7 @@ class Parts(NamedTuple):
   fresh_rows: int
   buffer_rows: int
   probe_by_samples: bool
-  proposer_reward: Callable[..., tuple[jax.Array, jax.Array]]
+  curriculum: Curriculum
   solver_reward: Callable[..., tuple[jax.Array, jax.Array]]
   normalize: Callable[..., tuple[jax.Array, jax.Array]]
   policy_rows: Callable[..., Any]
@@ -209,12 +211,13 @@ def learn_stage(
   solve_rate = jnp.stack(rates if parts.probe_by_samples else probed, 1)
   solve_rate = jnp.where(sound, solve_rate.reshape(-1), 0.0)
 
-  learnability, _ = parts.proposer_reward(
-    jnp.full_like(reason, REASON["accepted"]), solve_rate
-  )
+  length = jnp.sum(fresh.program > 0, axis=1)
+  judged = Judged(reason, sound, solve_rate, length)
+  learnability = variance(solve_rate)  # the same number in every curriculum
   if proposals is not None:
     rows = proposals.answer.shape[0]
-    reward, counts = parts.proposer_reward(reason[:rows], solve_rate[:rows])
+    mine = take(judged, slice(rows))
+    reward, counts = parts.curriculum.reward(mine)
     advantage, flat = parts.normalize(reward, counts, fresh.kind[:rows], kinds)
     policy["propose"] = parts.policy_rows(proposals, advantage, counts)
     metrics["advantage_collapse/propose"] = flat
@@ -225,7 +228,7 @@ def learn_stage(
     state.optimizer,
     policy,
     fresh,
-    sound,
+    parts.curriculum.choose(judged),
     state.pool,
     learn_key,
   )

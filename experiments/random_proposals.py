@@ -13,5 +13,5 @@ def get_config():
   """Differences from the default config, which is the demo's."""
   c = default()
   c.name = "random proposals"
-  c.propose.model_share = 0.0
+  c.curriculum.name = "random"
   return c

@@ -7,6 +7,7 @@ import pytest
 from bitzero_jax import config as config_lib
 from bitzero_jax.config import CHOICES, default, from_dict, to_json, validate
 from bitzero_jax.curriculum.pool import EVICTION
+from bitzero_jax.curriculum.table import CURRICULA
 from bitzero_jax.language.levels import LEVELS
 from bitzero_jax.learn.reward import LEARNABILITY
 from bitzero_jax.quant.table import QUANTIZERS
@@ -50,7 +51,8 @@ def test_each_choice_is_one_of_those_allowed(path):
 def test_names_here_are_the_names_in_the_tables():
   assert set(CHOICES["quant.weights"]) == set(QUANTIZERS)
   assert set(CHOICES["pool.eviction"]) == set(EVICTION)
-  assert set(CHOICES["learn.learnability"]) == set(LEARNABILITY)
+  assert set(CHOICES["curriculum.learnability"]) == set(LEARNABILITY)
+  assert set(CHOICES["curriculum.name"]) == set(CURRICULA)
   assert tuple(LEVELS) == config_lib.LEVELS
 
 

@@ -55,8 +55,8 @@ class Draw(NamedTuple):
 
   Attributes:
     rows: rows of each task type in an update.
-    fresh_share: share drawn from this round's sound tasks, the rest from the
-      pool; all from the pool when the round brought none, and the reverse.
+    fresh_share: share drawn from this round's tasks, the rest from the pool;
+      all from the pool when the round brought none, and the reverse.
     shown: pairs that an induction prompt shows.
     shown_weight: weight in the loss of the outputs inside an induction prompt,
       from the second on: to foresee them is to have grasped the program.
@@ -69,14 +69,14 @@ class Draw(NamedTuple):
 
 
 def draw(
-  spec: Draw, fresh: Task, sound: jax.Array, pool: Pool, key: jax.Array
+  spec: Draw, fresh: Task, weight: jax.Array, pool: Pool, key: jax.Array
 ) -> dict[str, GoldRows]:
   """Draws hindsight rows, with replacement.
 
   Args:
     spec: how many and from where.
     fresh: this round's candidates, B tasks.
-    sound: bool [B], which of them may be trained on.
+    weight: float32 [B], how often each is drawn beside the others, 0 for never.
     pool: verified tasks of earlier rounds.
     key: PRNG key, consumed.
 
@@ -86,11 +86,14 @@ def draw(
   """
   total = sum(spec.rows)
   side, which, where = jax.random.uniform(key, (3, total))
-  available = sound.sum()
+  ends = jnp.cumsum(weight)
+  available = ends[-1] > 0
   use_fresh = (side < spec.fresh_share) | (pool.size == 0)
-  use_fresh &= available > 0
-  rank = _below(which, available)
-  from_fresh = take(fresh, jnp.searchsorted(jnp.cumsum(sound), rank + 1))
+  use_fresh &= available
+  index = jnp.searchsorted(ends, which * ends[-1], side="right")
+  # The product may round up to the whole; nobody may land beyond the last.
+  last = weight.shape[0] - 1 - jnp.argmax(weight[::-1] > 0)
+  from_fresh = take(fresh, jnp.minimum(index, last))
   from_pool = take(pool.tasks, _below(which, pool.size))
   tasks = choose(use_fresh, from_fresh, from_pool)
   counts = use_fresh | (pool.size > 0)

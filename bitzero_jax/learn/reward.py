@@ -1,12 +1,11 @@
-"""Verdicts to rewards, for both roles."""
+"""What a verdict is worth to the solver, and a solve rate to a proposer."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from bitzero_jax.state import REASON, RIGHT
+from bitzero_jax.state import RIGHT
 
 Learnability = Callable[[jax.Array], jax.Array]
 
@@ -39,37 +38,15 @@ LEARNABILITY: dict[str, Learnability] = {
 }
 
 
-class Rewards(NamedTuple):
-  """What verdicts are worth.
-
-  Attributes:
-    learnability: solve rate in [0, 1] -> reward of a sound proposal.
-    refused: reward of a proposal that the gate refused, also for novelty.
-    wrong: reward of a wrong answer; a right one earns 1.
-  """
-
-  learnability: Learnability
-  refused: float
-  wrong: float
-
-
-def proposer_reward(
-  rewards: Rewards, reason: jax.Array, solve_rate: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-  """Reward of each proposal and whether it counts: float32 [B], bool [B].
-
-  A proposal whose verdict is unknown earns nothing and loses nothing.
-  """
-  accepted = reason == REASON["accepted"]
-  reward = jnp.where(
-    accepted, rewards.learnability(solve_rate), rewards.refused
-  )
-  return reward, reason != REASON["unknown"]
-
-
 def solver_reward(
-  rewards: Rewards, graded: jax.Array, asked: jax.Array
+  wrong: float, graded: jax.Array, asked: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-  """Reward of each answer and whether it counts: float32 [B], bool [B]."""
-  reward = jnp.where(graded == RIGHT, 1.0, rewards.wrong)
+  """Reward of each answer and whether it counts: float32 [B], bool [B].
+
+  Args:
+    wrong: reward of a wrong answer; a right one earns 1.
+    graded: int32 [B] of RIGHT, WRONG, UNKNOWN.
+    asked: bool [B].
+  """
+  reward = jnp.where(graded == RIGHT, 1.0, wrong)
   return reward, asked & (graded >= 0)

@@ -39,7 +39,7 @@ def learn(
   optimizer: Any,
   policy: dict[str, PolicyRows],
   fresh: Task,
-  sound: jax.Array,
+  weight: jax.Array,
   pool: Pool,
   key: jax.Array,
 ) -> tuple[Any, Any, Metrics]:
@@ -53,7 +53,7 @@ def learn(
     learner: static choices.
     params, optimizer: latent parameters and optax state.
     policy: sampled rows; the rows of each batch divide by the updates.
-    fresh, sound: this round's tasks, and which may be trained on.
+    fresh, weight: this round's tasks, and how often each is drawn.
     pool: tasks of earlier rounds.
     key: PRNG key, consumed.
 
@@ -70,7 +70,7 @@ def learn(
   def update(carry, step):
     params, state = carry
     rows, step_key = step
-    gold = draw(learner.draw, fresh, sound, pool, step_key)
+    gold = draw(learner.draw, fresh, weight, pool, step_key)
     (_, metrics), gradient = differentiate(params, rows, gold)
     changes, state = learner.optimizer.update(gradient, state, params)
     params = optax.apply_updates(params, changes)

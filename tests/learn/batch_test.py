@@ -42,7 +42,7 @@ def pool(size):
 
 
 FRESH = tasks(6, 100)
-SOUND = jnp.array([False, True, False, True, True, False])
+SOUND = jnp.array([0.0, 1.0, 0.0, 1.0, 1.0, 0.0])
 
 
 def owners(rows):
@@ -68,10 +68,19 @@ def test_a_share_is_fresh_and_only_sound_tasks_are_drawn():
     assert held.min() > 20
 
 
+def test_a_heavier_task_is_drawn_more_often():
+  weight = jnp.array([0.0, 0.25, 0.0, 2.0, 0.25, 0.0])
+  spec = MANY._replace(fresh_share=1.0)
+  rows = jitted(spec, FRESH, weight, pool(5), jax.random.key(0))
+  found = np.concatenate(list(owners(rows).values()))
+  assert set(found) == {101, 103, 104}
+  assert abs((found == 103).mean() - 0.8) < 0.05
+
+
 def test_everything_comes_from_where_there_is_something():
   for sound, size, expected in (
     (SOUND, 0, {101, 103, 104}),
-    (jnp.zeros(6, bool), 2, {1000, 1001}),
+    (jnp.zeros(6), 2, {1000, 1001}),
   ):
     rows = jitted(MANY, FRESH, sound, pool(size), jax.random.key(1))
     for name, found in owners(rows).items():
@@ -80,7 +89,7 @@ def test_everything_comes_from_where_there_is_something():
 
 
 def test_where_there_is_nothing_no_row_counts():
-  rows = jitted(MANY, FRESH, jnp.zeros(6, bool), pool(0), jax.random.key(2))
+  rows = jitted(MANY, FRESH, jnp.zeros(6), pool(0), jax.random.key(2))
   for row in rows.values():
     assert not np.asarray(row.weight).any()
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bitzero_jax.learn import reward
-from bitzero_jax.state import REASON, REASONS, RIGHT, UNKNOWN, WRONG
+from bitzero_jax.state import RIGHT, UNKNOWN, WRONG
 
 RATES = np.array([0.0, 0.125, 0.3, 0.5, 0.8, 0.875, 1.0], np.float32)
 
@@ -30,22 +30,9 @@ def test_every_learnability_is_in_the_table():
   assert set(reward.LEARNABILITY) == {"one_minus", "variance", "tent", "band"}
 
 
-def test_a_proposal_earns_by_its_reason():
-  rewards = reward.Rewards(reward.one_minus, refused=-0.5, wrong=0.0)
-  codes = jnp.arange(len(REASONS))
-  earned, counts = reward.proposer_reward(
-    rewards, codes, jnp.full(len(REASONS), 0.25)
-  )
-  expected = np.full(len(REASONS), -0.5)
-  expected[REASON["accepted"]] = 0.75
-  np.testing.assert_allclose(earned, expected)
-  np.testing.assert_array_equal(counts, codes != REASON["unknown"])
-
-
 def test_an_answer_earns_by_its_grade():
-  rewards = reward.Rewards(reward.one_minus, refused=-0.5, wrong=-0.25)
   graded = jnp.array([RIGHT, WRONG, UNKNOWN, WRONG, RIGHT])
   asked = jnp.array([True, True, True, False, False])
-  earned, counts = reward.solver_reward(rewards, graded, asked)
+  earned, counts = reward.solver_reward(-0.25, graded, asked)
   np.testing.assert_allclose(earned[:2], [1.0, -0.25])
   np.testing.assert_array_equal(counts, [True, True, False, False, False])

@@ -1,0 +1,115 @@
+"""What every curriculum promises. A new variant adds a row to CASES."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bitzero_jax import config as config_lib
+from bitzero_jax.curriculum import table
+from bitzero_jax.curriculum.base import Judged
+from bitzero_jax.state import REASON, REASONS
+
+SOUND = ("accepted", "known")
+# One candidate for each reason, and eight more that are sound.
+CODES = np.array([*range(len(REASONS)), *[REASON["accepted"]] * 8], np.int32)
+RATES = np.linspace(0.0, 1.0, len(CODES), dtype=np.float32)
+
+
+class Case(NamedTuple):
+  """One row: the name, whether the model writes, and what "known" tasks are.
+
+  Attributes:
+    name: in the table.
+    writes: whether the model writes a share of the candidates.
+    repeats: whether a task whose behaviour is known may be trained on.
+  """
+
+  name: str
+  writes: bool
+  repeats: bool = True
+
+  def __str__(self) -> str:
+    return self.name
+
+
+CASES = [
+  Case("random", False),
+  Case("random_novel", False, repeats=False),
+  Case("trr", True),
+  Case("azr", True),
+  Case("learnability", False),
+  Case("learnability_by_length", False),
+]
+every_case = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+def make(case):
+  return table.make(case.name, config_lib.default().curriculum)
+
+
+def judged(codes=CODES, rates=RATES, lengths=None):
+  codes = jnp.asarray(codes)
+  sound = jnp.isin(codes, jnp.array([REASON[name] for name in SOUND]))
+  lengths = jnp.full(codes.shape, 5) if lengths is None else lengths
+  return Judged(
+    codes, sound, jnp.where(sound, rates, 0.0), jnp.asarray(lengths)
+  )
+
+
+def test_every_name_in_the_table_has_a_row():
+  assert {case.name for case in CASES} == set(table.CURRICULA)
+  assert set(config_lib.CURRICULA) == set(table.CURRICULA)
+
+
+@every_case
+def test_a_curriculum_knows_itself(case):
+  made = make(case)
+  assert (made.name, made.model_writes) == (case.name, case.writes)
+
+
+@every_case
+def test_only_sound_tasks_are_chosen(case):
+  weight = jax.jit(make(case).choose)(judged())
+  assert (weight.shape, weight.dtype) == (CODES.shape, jnp.float32)
+  chosen = np.asarray(weight) > 0
+  assert not chosen[~np.asarray(judged().sound)].any()
+  assert chosen[-8:].all()
+  assert chosen[REASON["known"]] == case.repeats
+
+
+@every_case
+def test_where_nothing_is_sound_nothing_is_chosen(case):
+  codes = np.full(6, REASON["invalid"], np.int32)
+  weight = jax.jit(make(case).choose)(judged(codes, RATES[:6]))
+  np.testing.assert_array_equal(weight, np.zeros(6))
+
+
+@every_case
+def test_rewards_are_finite_and_unknown_verdicts_are_nobodys_fault(case):
+  reward, counts = jax.jit(make(case).reward)(judged())
+  assert (reward.shape, reward.dtype) == (CODES.shape, jnp.float32)
+  assert counts.dtype == jnp.bool_
+  assert np.isfinite(reward).all()
+  assert not counts[REASON["unknown"]]
+  if case.writes:
+    assert counts[REASON["accepted"]] and counts[REASON["invalid"]]
+    assert reward[-4] > reward[REASON["invalid"]]  # a task of middling rate
+  else:
+    assert not counts.any()
+
+
+@every_case
+def test_the_order_of_candidates_does_not_matter(case):
+  order = np.random.default_rng(0).permutation(len(CODES))
+  lengths = np.arange(len(CODES)) % 3 + 2
+  one = make(case).choose(judged(CODES, RATES, lengths))
+  other = make(case).choose(judged(CODES[order], RATES[order], lengths[order]))
+  np.testing.assert_allclose(np.asarray(one)[order], other)
+
+
+def test_an_unknown_name_is_refused():
+  with pytest.raises(ValueError, match="unknown curriculum 'magic', allowed:"):
+    table.make("magic", config_lib.default().curriculum)
