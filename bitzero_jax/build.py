@@ -13,7 +13,7 @@ from bitzero_jax import config as config_lib
 from bitzero_jax import propose, solve, step, wiring
 from bitzero_jax.curriculum import pool as pool_lib
 from bitzero_jax.curriculum import table as curricula
-from bitzero_jax.curriculum.base import Curriculum
+from bitzero_jax.curriculum.base import Curriculum, Writers
 from bitzero_jax.evaluate import exam as exam_lib
 from bitzero_jax.language import grammar, levels
 from bitzero_jax.language.layout import Sizes
@@ -187,11 +187,13 @@ def build_curriculum(config: Any) -> Curriculum:
 
 def build_proposer(config: Any) -> propose.Proposer:
   """Static choices of the proposing role."""
-  writes = build_curriculum(config).model_writes
+  writers = build_curriculum(config).writers
+  model, edits = writers is Writers.MODEL, writers is Writers.EDITS
   return propose.Proposer(
     sizes=build_language(config).sizes,
     candidates=config.propose.candidates,
-    model_share=config.propose.model_share if writes else 0.0,
+    model_share=config.propose.model_share if model else 0.0,
+    edit_share=config.propose.edit_share if edits else 0.0,
     inputs=config.language.pairs + config.language.spare,
     temperature=config.propose.temperature,
     uniform_budget=config.language.uniform_budget,

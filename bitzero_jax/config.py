@@ -14,6 +14,7 @@ CURRICULA = (
   "random_novel",
   "trr",
   "azr",
+  "edits",
   "learnability",
   "learnability_by_length",
 )
@@ -73,6 +74,7 @@ def default() -> Any:
   c.propose.candidates = 384  # tasks proposed a round, a multiple of 3
   c.propose.model_share = 0.25  # written by the model, where the curriculum
   # lets it write; the rest by the prior
+  c.propose.edit_share = 0.5  # edits of pool programs, in curriculum "edits"
   c.propose.references = 1  # pool programs in a proposal prompt (K)
   c.propose.temperature = 1.0  # of proposals
 
@@ -174,8 +176,8 @@ def validate(config: Any) -> None:
   )
   _within(
     config,
-    "propose.model_share learn.fresh_share curriculum.top_share "
-    "curriculum.random_share",
+    "propose.model_share propose.edit_share learn.fresh_share "
+    "curriculum.top_share curriculum.random_share",
     0.0,
     1.0,
   )

@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 
 from bitzero_jax import sample
-from bitzero_jax.language import layout, prior
+from bitzero_jax.language import edit, layout, prior
 from bitzero_jax.language.grammar import VOCABULARY
 from bitzero_jax.language.layout import Sizes
 from bitzero_jax.language.levels import Tables
 from bitzero_jax.models.network import Network
 from bitzero_jax.state import (
+  EDIT,
   MODEL,
   PRIOR,
   Candidates,
@@ -22,6 +23,7 @@ from bitzero_jax.state import (
 )
 
 SHORTEST = 2  # tokens of the shortest program that does something
+_LEAST = 1e-3  # added to a parent's learnability, so that none is lost for good
 
 
 class Proposer(NamedTuple):
@@ -30,8 +32,9 @@ class Proposer(NamedTuple):
   Attributes:
     sizes: lengths of the language.
     candidates: tasks proposed in a round, a multiple of 3 (task types).
-    model_share: share of them that the model writes; the rest come from the
-      grammar's prior.
+    model_share: share of them that the model writes.
+    edit_share: share of them that are edits of pool programs. The rest come
+      from the grammar's prior.
     inputs: M, inputs tried for each candidate.
     temperature: of the model's samples, above 0.
     uniform_budget: draw each candidate's program budget uniformly, the model's
@@ -42,6 +45,7 @@ class Proposer(NamedTuple):
   sizes: Sizes
   candidates: int
   model_share: float
+  edit_share: float
   inputs: int
   temperature: float
   uniform_budget: bool
@@ -50,6 +54,11 @@ class Proposer(NamedTuple):
   def model_rows(self) -> int:
     """Candidates that the model writes, a multiple of 3."""
     return 3 * round(self.candidates * self.model_share / 3)
+
+  @property
+  def edit_rows(self) -> int:
+    """Candidates that are edits, a multiple of 3."""
+    return 3 * round(self.candidates * self.edit_share / 3)
 
 
 def nothing(proposer: Proposer) -> Proposed:
@@ -93,16 +102,18 @@ def propose(
   """Writes the round's candidates, of every task type in equal parts.
 
   The proposer writes a program and its first input. The other inputs, for
-  induction's examples and for more pairs, come from the grammar's prior.
+  induction's examples and for more pairs, come from the grammar's prior. While
+  the pool is empty nothing can be edited, and the prior writes those rows too.
 
   Returns:
-    The candidates, the model's rows first, and the rollout of those rows
-    (None when the model writes none).
+    The candidates, the model's rows first and edits last, and the rollout of
+    the model's rows (None when it writes none).
   """
   sizes = proposer.sizes
   reference_key, write_key, budget_key, prior_key, input_key = jax.random.split(
     key, 5
   )
+  edits = proposer.edit_rows
   written, length = proposer.model_rows, sizes.proposal[1]
   drawn = proposer.candidates - written
   plan = layout.proposal_plan(tables, proposer.candidates)
@@ -132,6 +143,13 @@ def propose(
     rows = prior.sample(tables, rest, prior_key, length, sizes.slots)
     answers.append(rows)
   program, first = layout.split_proposal(jnp.concatenate(answers), sizes)
+  source = jnp.arange(proposer.candidates) < written
+  source = jnp.where(source, MODEL, PRIOR)
+  if edits:
+    edited = _edits(proposer, tables, pool, jax.random.fold_in(key, edits))
+    some = pool.size > 0
+    program = program.at[-edits:].set(jnp.where(some, edited, program[-edits:]))
+    source = source.at[-edits:].set(jnp.where(some, EDIT, PRIOR))
   spare = proposer.inputs - 1
   others = prior.sample(
     tables,
@@ -140,11 +158,6 @@ def propose(
     sizes.value,
     sizes.slots,
   ).reshape(proposer.candidates, spare, sizes.value)
-  source = jnp.repeat(
-    jnp.array([MODEL, PRIOR]),
-    jnp.array([proposer.model_rows, drawn]),
-    total_repeat_length=proposer.candidates,
-  )
   candidates = Candidates(
     program=program,
     inputs=jnp.concatenate([first[:, None], others], axis=1),
@@ -152,6 +165,21 @@ def propose(
     source=source,
   )
   return candidates, rollout
+
+
+def _edits(
+  proposer: Proposer, tables: Tables, pool: Pool, key: jax.Array
+) -> jax.Array:
+  """Edits of pool programs, the learnable ones most: int32 [E, Lp]."""
+  parent_key, edit_key = jax.random.split(key)
+  held = jnp.arange(pool.priority.shape[0]) < pool.size
+  score = jnp.where(held, jnp.log(pool.priority + _LEAST), -jnp.inf)
+  score = jnp.where(pool.size > 0, score, 0.0)
+  shape = (proposer.edit_rows,)
+  parent = jax.random.categorical(parent_key, score, shape=shape)
+  return edit.resample_subtree(
+    tables, pool.tasks.program[parent], edit_key, proposer.sizes.slots
+  )
 
 
 def _prompts(proposer: Proposer, pool: Pool, key: jax.Array) -> jax.Array:

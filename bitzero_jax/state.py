@@ -16,8 +16,8 @@ Array = Any
 
 KINDS = ("deduction", "abduction", "induction")
 DEDUCTION, ABDUCTION, INDUCTION = range(3)
-SOURCES = ("random", "model")  # random: drawn from the prior
-PRIOR, MODEL = range(2)
+SOURCES = ("random", "model", "edit")  # random: drawn from the prior
+PRIOR, MODEL, EDIT = range(3)
 
 # What the executor says of a candidate, then what the gate adds.
 REASONS = (
@@ -50,7 +50,7 @@ class Task:
     outputs: int32 [B, N, Lv], gold answers from the executor.
     behaviour: uint32 [B, 2], hash of the outputs on the fixed probe inputs.
     kind: int32 [B], the task type it was proposed for.
-    source: int32 [B], PRIOR or MODEL.
+    source: int32 [B], PRIOR, MODEL or EDIT.
   """
 
   program: Array

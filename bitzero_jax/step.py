@@ -21,11 +21,10 @@ from bitzero_jax.curriculum.base import Curriculum, Judged
 from bitzero_jax.learn.reward import variance
 from bitzero_jax.state import (
   KINDS,
-  MODEL,
-  PRIOR,
   REASON,
   REASONS,
   RIGHT,
+  SOURCES,
   UNKNOWN,
   Answers,
   Candidates,
@@ -273,7 +272,7 @@ def _proposal_metrics(
   metrics["novelty/new_share"] = jnp.sum(reason == REASON["accepted"]) / kept
   metrics["novelty/duplicate_share"] = jnp.sum(reason == REASON["known"]) / kept
   length = jnp.sum(fresh.program > 0, axis=1)
-  for name, source in (("random", PRIOR), ("model", MODEL)):
+  for source, name in enumerate(SOURCES):
     mine = fresh.source == source
     good = mine & sound
     metrics[f"length/{name}"] = _mean(length, mine)

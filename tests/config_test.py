@@ -1,6 +1,8 @@
 """A wrong configuration is refused before any work, in one line."""
 
+import importlib.util
 import json
+import pathlib
 
 import pytest
 
@@ -149,3 +151,18 @@ def test_saved_keys_that_do_not_fit_are_refused():
 
 def test_updates_are_counted_over_the_whole_run():
   assert config_lib.total_updates(changed(rounds=5, learn__updates=4)) == 20
+
+
+EXPERIMENTS = pathlib.Path(__file__).parents[1] / "experiments"
+
+
+@pytest.mark.parametrize(
+  "path", sorted(EXPERIMENTS.rglob("*.py")), ids=lambda path: path.stem
+)
+def test_every_experiment_is_valid_and_named(path):
+  spec = importlib.util.spec_from_file_location(path.stem, path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  config = module.get_config()
+  validate(config)
+  assert config.name != default().name

@@ -13,13 +13,14 @@ from bitzero_jax.language import grammar as g
 from bitzero_jax.language import levels, render
 from bitzero_jax.language.layout import Sizes
 from bitzero_jax.propose import Proposer, nothing, propose
-from bitzero_jax.state import MODEL, PRIOR
+from bitzero_jax.state import EDIT, MODEL, PRIOR
 
 SIZES = Sizes(program=8, value=7, shown=4, hidden=2, references=2)
 PROPOSER = Proposer(
   sizes=SIZES,
   candidates=48,
   model_share=0.5,
+  edit_share=0.0,
   inputs=5,
   temperature=1.0,
   uniform_budget=True,
@@ -80,6 +81,20 @@ def test_every_candidate_is_a_program_with_lists(run):
     assert all(text[0] == "[" for text in row)
     texts |= set(row)
   assert len(texts) > 150
+
+
+def test_edits_are_close_to_programs_of_the_pool(run):
+  share = {"model_share": 0.0, "edit_share": 0.5}
+  found, rollout = run(pool("sorted(x)[1:]"), **share)
+  assert rollout is None
+  source = np.asarray(found.source)
+  np.testing.assert_array_equal(source, [PRIOR] * 24 + [EDIT] * 24)
+  texts = [render.source(render.strip(p)) for p in found.program[24:].tolist()]
+  assert sum("sorted" in text for text in texts) > 12
+  assert len(set(texts)) > 8
+  nothing_held, _ = run(pool(), **share)
+  assert (np.asarray(nothing_held.source) == PRIOR).all()
+  assert (np.asarray(nothing_held.program)[:, 0] != g.PAD).all()
 
 
 @pytest.mark.parametrize(("share", "rows"), [(0.0, 0), (1.0, 48), (0.3, 15)])

@@ -3,11 +3,20 @@
 Shape: B = candidates of a round, every task type in turn.
 """
 
+import enum
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+
+class Writers(enum.Enum):
+  """Who writes candidates beside the grammar's prior."""
+
+  NOBODY = "nobody"
+  MODEL = "model"  # `propose.model_share` of them
+  EDITS = "edits"  # `propose.edit_share` of them, from programs of the pool
 
 
 class Judged(NamedTuple):
@@ -31,8 +40,7 @@ class Curriculum(NamedTuple):
 
   Attributes:
     name: in the table.
-    model_writes: whether the model writes `propose.model_share` of the
-      candidates; the grammar's prior writes the others.
+    writers: who writes candidates beside the prior.
     reward: Judged -> (float32 [B], bool [B]): what the model's policy gradient
       pays for each proposal, and whether it counts.
     choose: Judged -> float32 [B]: relative weight of each candidate among the
@@ -41,7 +49,7 @@ class Curriculum(NamedTuple):
   """
 
   name: str
-  model_writes: bool
+  writers: Writers
   reward: Callable[[Judged], tuple[jax.Array, jax.Array]]
   choose: Callable[[Judged], jax.Array]
 

@@ -38,7 +38,7 @@ def learnability(
     )
 
   name = "learnability_by_length" if by_length else "learnability"
-  return base.Curriculum(name, False, base.no_reward, choose)
+  return base.Curriculum(name, base.Writers.NOBODY, base.no_reward, choose)
 
 
 def _spread(members: jax.Array) -> jax.Array:

@@ -110,13 +110,18 @@ PROPOSALS = (
     {
       "model's tasks": "learnability/model",
       "random tasks": "learnability/random",
+      "edits": "learnability/edit",
     },
     "A proposer is worth its cost only above random tasks.",
   ),
   Panel(
     "Program length",
     "mean tokens",
-    {"model's tasks": "length/model", "random tasks": "length/random"},
+    {
+      "model's tasks": "length/model",
+      "random tasks": "length/random",
+      "edits": "length/edit",
+    },
   ),
 )
 COLLAPSE = (

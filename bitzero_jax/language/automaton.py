@@ -56,13 +56,14 @@ def start(tables: Tables, plan: Plan, slots: int) -> Automaton:
   )
 
 
-def _top(state: Automaton) -> jax.Array:
+def expands(state: Automaton) -> jax.Array:
+  """Nonterminal to expand next, 0 once the row is complete."""
   return jnp.where(state.depth > 0, state.stack[state.depth - 1], 0)
 
 
 def legal(tables: Tables, state: Automaton) -> jax.Array:
   """Tokens that may come next: bool [V]. PAD alone once the row is complete."""
-  top = _top(state)
+  top = expands(state)
   rest = state.need - jnp.asarray(tables.minimum)[top]
   fits = 1 + jnp.asarray(tables.need)[top] + rest <= state.remaining
   done = jnp.arange(g.VOCABULARY) == g.PAD
@@ -76,7 +77,7 @@ def bias(tables: Tables, state: Automaton, prior_weight: float) -> jax.Array:
   The weighted log-prior on legal tokens (not renormalised over them), `NEVER`
   on all others.
   """
-  prior = jnp.asarray(tables.log_prior)[_top(state)]
+  prior = jnp.asarray(tables.log_prior)[expands(state)]
   prior = jnp.where(state.depth > 0, prior_weight * prior, 0.0)
   return jnp.where(legal(tables, state), prior, NEVER)
 
@@ -88,7 +89,7 @@ def advance(
 
   An illegal token gives an unspecified state, never an error.
   """
-  top = _top(state)
+  top = expands(state)
   open_row = state.depth > 0
   pushed = jnp.asarray(tables.pushed)[top, token]
   count = jnp.sum(pushed > 0)

@@ -9,7 +9,7 @@ import pytest
 
 from bitzero_jax import config as config_lib
 from bitzero_jax.curriculum import table
-from bitzero_jax.curriculum.base import Judged
+from bitzero_jax.curriculum.base import Judged, Writers
 from bitzero_jax.state import REASON, REASONS
 
 SOUND = ("accepted", "known")
@@ -19,16 +19,16 @@ RATES = np.linspace(0.0, 1.0, len(CODES), dtype=np.float32)
 
 
 class Case(NamedTuple):
-  """One row: the name, whether the model writes, and what "known" tasks are.
+  """One row: the name, who writes, and what is done with repetition.
 
   Attributes:
     name: in the table.
-    writes: whether the model writes a share of the candidates.
+    writers: who writes candidates beside the prior.
     repeats: whether a task whose behaviour is known may be trained on.
   """
 
   name: str
-  writes: bool
+  writers: Writers
   repeats: bool = True
 
   def __str__(self) -> str:
@@ -36,12 +36,13 @@ class Case(NamedTuple):
 
 
 CASES = [
-  Case("random", False),
-  Case("random_novel", False, repeats=False),
-  Case("trr", True),
-  Case("azr", True),
-  Case("learnability", False),
-  Case("learnability_by_length", False),
+  Case("random", Writers.NOBODY),
+  Case("random_novel", Writers.NOBODY, repeats=False),
+  Case("trr", Writers.MODEL),
+  Case("azr", Writers.MODEL),
+  Case("edits", Writers.EDITS),
+  Case("learnability", Writers.NOBODY),
+  Case("learnability_by_length", Writers.NOBODY),
 ]
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
@@ -67,7 +68,7 @@ def test_every_name_in_the_table_has_a_row():
 @every_case
 def test_a_curriculum_knows_itself(case):
   made = make(case)
-  assert (made.name, made.model_writes) == (case.name, case.writes)
+  assert (made.name, made.writers) == (case.name, case.writers)
 
 
 @every_case
@@ -94,7 +95,7 @@ def test_rewards_are_finite_and_unknown_verdicts_are_nobodys_fault(case):
   assert counts.dtype == jnp.bool_
   assert np.isfinite(reward).all()
   assert not counts[REASON["unknown"]]
-  if case.writes:
+  if case.writers is Writers.MODEL:
     assert counts[REASON["accepted"]] and counts[REASON["invalid"]]
     assert reward[-4] > reward[REASON["invalid"]]  # a task of middling rate
   else:
