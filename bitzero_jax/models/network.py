@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from bitzero_jax.models.transformer import Transformer
 
@@ -39,11 +38,8 @@ def network(
   weights: Callable[[Any], Any],
 ) -> Network:
   """Binds a Linen transformer to a way of making its weights."""
-  # Tensor cores take eight columns at once; else XLA pads every product.
-  multiple = 8 if model.dtype == jnp.bfloat16 else 1
 
   def logits(w, tokens, n) -> Any:
-    tokens = jnp.pad(tokens, ((0, 0), (-tokens.shape[1] % multiple, 0)))
     return model.apply({"params": w}, tokens, last=n)
 
   def prefill(w, tokens, slots):
