@@ -2,8 +2,10 @@
 
 
 def percent(value: float) -> str:
-  """0.345 -> "34.5 %", 0.5 -> "50 %", 0.00025 -> "0.025 %"."""
+  """0.345 -> "34.5 %", 0.5 -> "50 %", 0.00025 -> "0.025 %", 1e-6 -> "~0 %"."""
   shown = 100 * value
+  if 0 < abs(shown) < 0.001:
+    return "~0 %"
   text = f"{shown:.1f}" if abs(shown) >= 0.1 else f"{shown:.2g}"
   return f"{text.removesuffix('.0')} %"
 

@@ -13,6 +13,7 @@ from bitzero_jax.evaluate.number_format import number, percent
     (0.345, "34.5 %"),
     (1.0, "100 %"),
     (0.00025, "0.025 %"),
+    (2e-7, "~0 %"),
   ],
 )
 def test_percent(value, text):
