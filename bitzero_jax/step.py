@@ -236,7 +236,7 @@ def learn_stage(
   every = jnp.concatenate(asked)
   unknown = jnp.sum((graded == UNKNOWN) & every)
   unknown += jnp.sum(reason == REASON["unknown"])
-  metrics |= learned | _proposal_metrics(fresh, reason, learnability, sound)
+  metrics |= learned | _proposal_metrics(fresh.source, judged, learnability)
   metrics |= {
     "solve_rate/histogram": _histogram(solve_rate, sound),
     "ternary/flip_rate": parts.flips(state.params, params),
@@ -259,8 +259,9 @@ def learn_stage(
 
 
 def _proposal_metrics(
-  fresh: Task, reason: jax.Array, learnability: jax.Array, sound: jax.Array
+  wrote: jax.Array, judged: Judged, learnability: jax.Array
 ) -> Metrics:
+  reason, sound = judged.reason, judged.sound
   metrics = {
     f"reject/{name}": jnp.mean(reason == code)
     for code, name in enumerate(REASONS)
@@ -271,11 +272,10 @@ def _proposal_metrics(
   kept = jnp.maximum(sound.sum(), 1)
   metrics["novelty/new_share"] = jnp.sum(reason == REASON["accepted"]) / kept
   metrics["novelty/duplicate_share"] = jnp.sum(reason == REASON["known"]) / kept
-  length = jnp.sum(fresh.program > 0, axis=1)
   for source, name in enumerate(SOURCES):
-    mine = fresh.source == source
+    mine = wrote == source
     good = mine & sound
-    metrics[f"length/{name}"] = _mean(length, mine)
+    metrics[f"length/{name}"] = _mean(judged.length, mine)
     metrics[f"learnability/{name}"] = _mean(learnability, good)
     metrics[f"accept/{name}"] = _mean(reason == REASON["accepted"], mine)
   return metrics

@@ -138,8 +138,7 @@ def host(
     check, grade: the judge's own, from numpy to numpy.
     background: where candidates are checked ahead.
   """
-  ahead = _Ahead(check, background)
-  graded_in = [0.0]
+  asked = _Host(check, grade, background)
 
   def begin(state: LoopState) -> LoopState:
     proposed = stages.propose(state)
@@ -148,29 +147,27 @@ def host(
     )
 
   def step(state: LoopState) -> Done:
-    outcome = ahead.outcome(state.proposed)
+    outcome = asked.outcome(state.proposed)
     carry, answers = stages.solve(state, outcome)
     proposed = stages.propose(state)
-    answers = jax.device_get(answers)
-    started = time.perf_counter()
-    graded = grade(answers)
-    graded_in[0] += time.perf_counter() - started
-    ahead.start(proposed)
+    graded = asked.grades(jax.device_get(answers))
+    asked.start(proposed)
     state, metrics, trace = stages.learn(state, carry, graded)
     return dataclasses.replace(state, proposed=proposed), metrics, trace
 
-  return Round(begin, step, lambda: ahead.waited + graded_in[0])
+  return Round(begin, step, lambda: asked.waited)
 
 
-class _Ahead:
-  """Checks proposals before their outcome is asked for.
+class _Host:
+  """The judge, asked for outcomes before they are needed.
 
   Attributes:
     waited: seconds that the asker has waited.
   """
 
-  def __init__(self, check: Check, background: Executor):
+  def __init__(self, check: Check, grade: Grade, background: Executor):
     self._check = check
+    self._grade = grade
     self._background = background
     self._of: Proposed | None = None
     self._future: Future[Outcome] | None = None
@@ -189,10 +186,17 @@ class _Ahead:
     """The outcome of these proposals, begun now if it was not begun before."""
     mine = self._future if self._of is proposed else None
     future = mine or self.start(proposed)
+    return self._waiting(future.result)
+
+  def grades(self, answers: Answers) -> Any:
+    """Of answers, waited for."""
+    return self._waiting(lambda: self._grade(answers))
+
+  def _waiting(self, ask: Callable[[], Any]) -> Any:
     begin = time.perf_counter()
-    outcome = future.result()
+    answer = ask()
     self.waited += time.perf_counter() - begin
-    return outcome
+    return answer
 
 
 def _trace(stage: Callable[..., Any], parts: Parts, *like: Any) -> Any:

@@ -1,7 +1,8 @@
 """Ten minutes on one H100: a wider language, a larger model, bfloat16.
 
 Run:      bitzero train --config=experiments/h100.py --workdir=runs/h100
-Takes:    ten minutes on one NVIDIA H100 with 16 CPU cores.
+Takes:    meant for ten minutes on one NVIDIA H100 with 16 CPU cores; not
+          yet run to its end.
 Expect:   see experiments/README.md.
 """
 
@@ -22,7 +23,7 @@ def get_config():
   c.model.kv_heads = 6
   c.model.hidden = 768
   c.model.dtype = "bfloat16"
-  c.propose.candidates = 2304  # as many as 14 interpreters check in a round
+  c.propose.candidates = 2304  # what 14 interpreters should check in a round
   c.solve.fresh_rows = 128
   c.learn.updates = 64
   c.learn.rows = (768, 640, 640)

@@ -16,7 +16,7 @@ def learnability(
   `probe`; with probe.method="gold" it costs one forward pass.
 
   Args:
-    top_share: of the sound tasks, the share that is preferred, in (0, 1].
+    top_share: of the sound tasks, the share that is preferred, in [0, 1].
     random_share: of the fresh rows, the share drawn from all sound tasks.
     by_length: rank a task among those of its own length. Without it, selection
       drifts to short programs, whose answers are likelier as a whole.

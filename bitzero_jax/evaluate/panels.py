@@ -187,7 +187,7 @@ SPEED = (
   Panel(
     "Executor",
     "share of a round",
-    {"time in the executor": "executor/share"},
+    {"device waits for it": "executor/share"},
     share=True,
   ),
 )

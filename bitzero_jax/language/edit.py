@@ -29,29 +29,29 @@ def resample_subtree(
   root_key, budget_key, write_key = jax.random.split(key, 3)
   kinds, depths = jax.vmap(lambda row: _visit(tables, row, slots))(programs)
   length = jnp.sum(programs != grammar.PAD, axis=1)
-  begin = jax.random.randint(root_key, (rows,), 0, length)
+  begin = jax.random.randint(root_key, (rows,), 0, length)[:, None]
   column = jnp.arange(width)
-  at = lambda leaf: jnp.take_along_axis(leaf, begin[:, None], 1)  # noqa: E731
   # The subtree ends where the stack is first below where it stood at its root.
-  closed = (depths[:, 1:] < at(depths[:, :-1])) & (column >= begin[:, None])
-  end = jnp.argmax(closed, axis=1) + 1
-  kind = at(kinds)[:, 0]
-  room = jnp.asarray(tables.program) - (length - (end - begin))
+  closed = (depths[:, 1:] < _pick(depths, begin)) & (column >= begin)
+  end = jnp.argmax(closed, axis=1)[:, None] + 1
+  kind = _pick(kinds, begin)[:, 0]
+  room = jnp.asarray(tables.program) - (length - (end - begin)[:, 0])
   least = jnp.asarray(tables.minimum)[kind]
   budget = jax.random.randint(budget_key, (rows,), least, room + 1)
   fresh = prior.sample(
     tables, Plan(kind[:, None], budget[:, None]), write_key, width, slots
   )
   grown = jnp.sum(fresh != grammar.PAD, axis=1)[:, None]
-  begin, end = begin[:, None], end[:, None]
-  pick = lambda leaf, index: jnp.take_along_axis(  # noqa: E731
-    leaf, jnp.clip(index, 0, width - 1), 1
-  )
-  inside = pick(fresh, column - begin)
+  inside = _pick(fresh, column - begin)
   source = column - grown + end - begin
-  after = jnp.where(source < width, pick(programs, source), grammar.PAD)
+  after = jnp.where(source < width, _pick(programs, source), grammar.PAD)
   tail = jnp.where(column < begin + grown, inside, after)
   return jnp.where(column < begin, programs, tail)
+
+
+def _pick(leaf: jax.Array, index: jax.Array) -> jax.Array:
+  """leaf[row, index[row, i]], the nearest column where there is none."""
+  return jnp.take_along_axis(leaf, jnp.clip(index, 0, leaf.shape[1] - 1), 1)
 
 
 def _visit(
