@@ -134,8 +134,8 @@ def drawn_lengths(
     float32 [Lp], for programs of 1 to Lp tokens. Its sum is 1, or 0 while there
     is nothing to draw.
   """
-  if pool_weight is None:
-    pool_weight = jnp.arange(pool.priority.shape[0]) < pool.size
+  held = jnp.arange(pool.priority.shape[0]) < pool.size
+  pool_weight = jnp.asarray(held) if pool_weight is None else pool_weight
   new, old = _lengths(fresh, weight), _lengths(pool.tasks, pool_weight)
   share = jnp.where(old.sum() > 0, spec.fresh_share, 1.0)
   share = jnp.where(new.sum() > 0, share, 0.0)
