@@ -160,6 +160,21 @@ def default() -> Any:
   return c
 
 
+def judged() -> Any:
+  """The defaults, with an exam large enough to judge curricula by.
+
+  510 tasks of each type at the trained lengths and 170 beyond, and the
+  functions that people wrote, at every evaluation. The demo's exam is smaller,
+  so that its first update comes sooner.
+  """
+  c = default()
+  c.wiring = "host"
+  c.heldout.candidates = 36864
+  c.heldout.tasks = 170
+  c.heldout.human = True
+  return c
+
+
 def total_updates(config: Any) -> int:
   """Gradient updates in the whole run."""
   return config.rounds * config.learn.updates

@@ -108,8 +108,11 @@ def against(arm: Arm, control: Arm) -> list[str]:
   lines += [f"WARNING: too little for a win: {x}" for x in lacks]
   for judgement in judgements:
     lines += ["", *_judged(judgement)]
-  won = not differ and not lacks and all(j.wins() for j in judgements)
-  return [*lines, "", f"Win: {'yes' if won else 'no'}"]
+  won = not lacks and all(j.wins() for j in judgements)
+  said = "yes" if won else "no"
+  if won and differ:
+    said = "yes, if what else differs is part of the curriculum"
+  return [*lines, "", f"Win: {said}"]
 
 
 def _judged(judgement: Judgement) -> list[str]:
