@@ -12,9 +12,11 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from bitzero_jax import config as config_lib
 from bitzero_jax import propose, solve, step, wiring
 from bitzero_jax.curriculum import pool as pool_lib
+from bitzero_jax.curriculum import seen
 from bitzero_jax.curriculum import table as curricula
 from bitzero_jax.curriculum.base import Curriculum, Writers
 from bitzero_jax.evaluate import exam as exam_lib
+from bitzero_jax.evaluate import human
 from bitzero_jax.language import grammar, levels
 from bitzero_jax.language.layout import Sizes
 from bitzero_jax.learn import advantage, reward
@@ -170,6 +172,7 @@ def build_state(config: Any, barred: Array) -> LoopState:
         config.pool.capacity, config.language.pairs, sizes.program, sizes.value
       ),
       barred=barred,
+      seen=seen.nothing(),
       key=jax.random.key_data(loop_key),
       proposed=propose.nothing(proposer),
       verdicts=jnp.int32(0),
@@ -346,6 +349,18 @@ def rows_a_round(config: Any) -> tuple[int, int]:
   return sum(counts) + written, tokens + written * sum(sizes.proposal)
 
 
+def build_human_exam(config: Any, executor: Executor) -> exam_lib.Exam:
+  """The functions that people wrote, posed at the run's widest level.
+
+  With as many pairs as induction is posed with, and no spare ones: of the
+  inputs that people chose, some functions leave a small level's bounds.
+  """
+  language = build_language(config)
+  level = levels.LEVELS[config.language.levels[-1]]
+  judge = Judge(executor, language.sizes.shown + language.sizes.hidden)
+  return human.human_exam(judge, level, language.sizes, language.last_bounds)
+
+
 def build_exam(config: Any, judge: Judge) -> exam_lib.Exam:
   """The held-out exam of a run; `config` alone decides it."""
   language = build_language(config)
@@ -354,7 +369,7 @@ def build_exam(config: Any, judge: Judge) -> exam_lib.Exam:
     levels.LEVELS[config.language.levels[-1]],
     language.sizes,
     language.last_bounds,
-    weights=config.language.weights,
+    weights=config.heldout.weights,
     tried=config.language.pairs + config.language.spare,
     candidates=config.heldout.candidates,
     tasks=config.heldout.tasks,

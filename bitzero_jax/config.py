@@ -5,6 +5,7 @@ Code reads `config.x.y` and never supplies a default of its own.
 """
 
 import json
+import math
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -17,6 +18,7 @@ CURRICULA = (
   "edits",
   "learnability",
   "learnability_by_length",
+  "length_matched",
 )
 QUANTIZERS = ("identity", "absmean", "digits", "binary", "int4", "int8")
 CHOICES = {
@@ -32,6 +34,8 @@ CHOICES = {
   "curriculum.learnability": ("one_minus", "variance", "tent", "band"),
   "optimizer.name": ("muon", "adamw"),
   "executor.engine": ("auto", "cpython", "monty"),
+  "heldout.weights": ("hand", "uniform"),
+  "heldout.primary": ("accuracy", "accuracy_longer", "log_loss"),
 }
 LEVELS = ("small", "full")
 
@@ -84,6 +88,8 @@ def default() -> Any:
   c.curriculum.refused = -0.5  # trr: reward when the gate refuses
   c.curriculum.top_share = 0.25  # learnability: of the sound tasks, preferred
   c.curriculum.random_share = 0.5  # learnability: of fresh rows, any sound task
+  c.curriculum.lengths = ()  # length_matched: weights of programs of 1, 2, 3
+  # and more tokens among the tasks that are trained on
 
   c.gate = ConfigDict()
   c.gate.constant = True  # refuse programs with one output for every input
@@ -139,6 +145,10 @@ def default() -> Any:
   c.heldout = ConfigDict()
   c.heldout.candidates = 14336  # programs drawn from the prior to choose from
   c.heldout.tasks = 100  # per length bucket and task type
+  c.heldout.weights = "hand"  # of the prior that the exam is drawn from: the
+  # same in every run, so that runs with other language.weights compare
+  c.heldout.primary = "accuracy"  # the measure that a run is judged by
+  c.heldout.human = False  # sit the human-written functions each time too
   c.heldout.bar_share = 0.5  # most of a bucket's behaviours that may be barred
   c.heldout.output_share = 0.015  # most tasks with the same output
 
@@ -147,6 +157,21 @@ def default() -> Any:
   c.every.tasks = 10  # rounds between samples of proposals in tasks.jsonl
   c.every.evaluate = 20  # rounds between held-out evaluations
   c.every.save = 20  # rounds between checkpoints
+  return c
+
+
+def judged() -> Any:
+  """The defaults, with an exam large enough to judge curricula by.
+
+  510 tasks of each type at the trained lengths and 170 beyond, and the
+  functions that people wrote, at every evaluation. The demo's exam is smaller,
+  so that its first update comes sooner.
+  """
+  c = default()
+  c.wiring = "host"
+  c.heldout.candidates = 36864
+  c.heldout.tasks = 170
+  c.heldout.human = True
   return c
 
 
@@ -209,6 +234,7 @@ def validate(config: Any) -> None:
     config.propose.candidates % 3 == 0,
     f"propose.candidates={config.propose.candidates} must be a multiple of 3",
   )
+  _check_lengths(config.curriculum)
   rows = config.learn.rows
   _require(
     len(rows) == 3 and all(type(r) is int and r >= 0 for r in rows),
@@ -254,6 +280,20 @@ def _check_language(language: Any) -> None:
   )
   _require(
     language.spare >= 0, f"language.spare={language.spare} must not be negative"
+  )
+
+
+def _check_lengths(curriculum: Any) -> None:
+  lengths = curriculum.lengths
+  _require(
+    all(math.isfinite(w) and w >= 0 for w in lengths),
+    f"curriculum.lengths={lengths} must hold weights of at least 0",
+  )
+  _require(
+    curriculum.name != "length_matched" or sum(lengths) > 0,
+    f"curriculum.lengths={lengths} must hold a weight above 0 for "
+    "curriculum.name='length_matched'; `python -m bitzero_jax.evaluate.compare "
+    "FOLDER --lengths ARM` prints those of a finished arm",
   )
 
 

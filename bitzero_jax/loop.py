@@ -19,10 +19,11 @@ from rich.console import Console
 
 from bitzero_jax import build
 from bitzero_jax import config as config_lib
-from bitzero_jax.evaluate import report
+from bitzero_jax.evaluate import primary, report
 from bitzero_jax.evaluate.constant import best_constant
 from bitzero_jax.evaluate.exam import Exam
 from bitzero_jax.evaluate.examine import examiner, summarize
+from bitzero_jax.evaluate.graded import to_record
 from bitzero_jax.language import render
 from bitzero_jax.quant import tree
 from bitzero_jax.runtime import checkpoint, metrics, overview, workdir
@@ -167,7 +168,14 @@ class _Run:
     state = build.build_state(config, exam.tasks.behaviour)
     state, first = self._restore(place(config, state))
     self._describe(state)
-    self.examine = examiner(build.build_network(config), exam, self.judge)
+    network = build.build_network(config)
+    exams = {"heldout": exam}
+    if config.heldout.human:
+      exams["human"] = build.build_human_exam(config, self.executor)
+    self.examiners = {
+      suite: examiner(network, posed, self.judge)
+      for suite, posed in exams.items()
+    }
     self.constant = constant
     begin = int(state.updates)
     progress.resume(begin)
@@ -175,8 +183,11 @@ class _Run:
     with (
       metrics.MetricsWriter(self.folder, resume_step=resume_step) as writer,
       metrics.TaskLog(self.folder, resume_step=resume_step) as tasks,
+      metrics.TaskLog(
+        self.folder, resume_step=resume_step, file=metrics.GRADED_FILE
+      ) as self.graded,
     ):
-      self.before, self.score = _so_far(self.folder)
+      self.before, self.score = _so_far(self.folder, config.heldout.primary)
       if first == config.rounds:
         progress.note("this run is finished: nothing left to do")
       values: dict[str, Any] = {}
@@ -231,7 +242,7 @@ class _Run:
       self._check(fetched, state, step)
       examined = {}
       if number % every.evaluate == 0 or number == 1 or last:
-        examined = self._examine(state, number == first + 1)
+        examined = self._examine(state, step, number == first + 1)
       if number % every.log == 0 or examined or last:
         values = (
           _numbers(fetched) | self._speed(meter, number, state) | examined
@@ -252,13 +263,20 @@ class _Run:
     """One round, waited for."""
     return jax.block_until_ready(one_round.step(state))
 
-  def _examine(self, state: LoopState, compiling: bool) -> dict[str, float]:
+  def _examine(
+    self, state: LoopState, step: int, compiling: bool
+  ) -> dict[str, float]:
     begin = time.monotonic()
     note = self.progress.compiling("the exam")
     with note if compiling else contextlib.nullcontext():
-      grades = self.examine(state.params)
-    values = summarize(self.exam, grades)
-    self.score = _score(values)
+      sat = {suite: sit(state.params) for suite, sit in self.examiners.items()}
+    self.graded.write(step, [to_record(*item) for item in sat.items()])
+    values: dict[str, float] = {}
+    for suite, graded in sat.items():
+      room = "eval/" if suite == "heldout" else f"eval/{suite}/"
+      for name, value in summarize(graded).items():
+        values[room + name.removeprefix("eval/")] = value
+    self.score = primary.score(self.config.heldout.primary, values)
     self.evaluate_seconds += time.monotonic() - begin
     return values | {"eval/constant": self.constant.best}
 
@@ -365,18 +383,13 @@ def _peak_mb() -> float:
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def _score(values: dict[str, float]) -> float:
-  """What makes one checkpoint better than another."""
-  return float(np.mean([values[f"eval/{kind}"] for kind in KINDS]))
-
-
-def _so_far(folder: Path) -> tuple[float, float | None]:
+def _so_far(folder: Path, measure: str) -> tuple[float, float | None]:
   """Seconds and last score that earlier processes of this run logged."""
   seconds, score = 0.0, None
   for line in metrics.read(folder / metrics.METRICS_FILE):
     seconds = max(seconds, line["seconds"])
-    if all(line.get(f"eval/{kind}") is not None for kind in KINDS):
-      score = _score(line)
+    found = primary.score(measure, line)
+    score = score if found is None else found
   return seconds, score
 
 

@@ -64,6 +64,11 @@ def _parser() -> argparse.ArgumentParser:
   evaluate.add_argument(
     "--json", action="store_true", help="one JSON object on the last line"
   )
+  evaluate.add_argument(
+    "--save",
+    action="store_true",
+    help="write evaluations/SUITE.json into the workdir, task by task",
+  )
 
   report = verb("report", "write report.html from what a run left")
   report.add_argument("--workdir", required=True, help="folder of the run")
@@ -176,10 +181,14 @@ def _evaluate(options: argparse.Namespace) -> int:
   with _bad_input():
     from bitzero_jax import trained
 
-    with trained.opened(Path(options.workdir), options.checkpoint) as model:
-      result = trained.evaluate(
+    folder = Path(options.workdir)
+    with trained.opened(folder, options.checkpoint) as model:
+      evaluation = trained.evaluate(
         model, options.suite, options.data, options.samples
       )
+    if options.save:
+      trained.save(folder, evaluation)
+  result = evaluation.scores
   if options.json:
     print(json.dumps(result))
     return 0

@@ -171,3 +171,26 @@ def gold_probability(
     probability = jnp.exp(log_prob.sum(axis=1))
     result |= zip(group.kinds, _split(group, probability), strict=True)
   return [result[kind] for kind in range(len(KINDS))]
+
+
+def gold_nats(
+  network: Network,
+  weights: Any,
+  tables: Tables,
+  tasks: Sequence[Task],
+  pairs: Sequence[jax.Array],
+  sizes: Sizes,
+) -> list[jax.Array]:
+  """Minus the log-probability of the gold answer: for each type, float32 [B].
+
+  Over the whole vocabulary, as in the hindsight loss, so that no scan over the
+  grammar is compiled for it; `gold_probability` is the masked policy's.
+  """
+  result: dict[int, jax.Array] = {}
+  for group in pose(tasks, pairs, tables, sizes.shown):
+    tokens = jnp.concatenate([group.prompt, group.gold], axis=1)
+    logits = network.logits(weights, tokens[:, :-1], group.gold.shape[1])
+    log_prob = chosen(jax.nn.log_softmax(logits, axis=-1), group.gold)
+    nats = -log_prob.sum(axis=1)
+    result |= zip(group.kinds, _split(group, nats), strict=True)
+  return [result[kind] for kind in range(len(KINDS))]

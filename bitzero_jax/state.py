@@ -186,6 +186,7 @@ class LoopState:
     optimizer: optax state.
     pool: Pool.
     barred: uint32 [H, 2], behaviours of held-out tasks, never trained on.
+    seen: bool [S], cells that count the behaviours met (`curriculum/seen.py`).
     key: uint32 [2], raw data of the PRNG key for the next round.
     proposed: Proposed, of the next round.
     verdicts: int32 [], verdicts asked of the executor.
@@ -198,6 +199,7 @@ class LoopState:
   optimizer: Any
   pool: Pool
   barred: jax.Array
+  seen: jax.Array
   key: jax.Array
   proposed: Proposed
   verdicts: jax.Array

@@ -17,10 +17,13 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from bitzero_jax.curriculum import seen
 from bitzero_jax.curriculum.base import Curriculum, Judged
+from bitzero_jax.language.depth import depth
 from bitzero_jax.learn.reward import variance
 from bitzero_jax.state import (
   KINDS,
+  PRIOR,
   REASON,
   REASONS,
   RIGHT,
@@ -30,6 +33,7 @@ from bitzero_jax.state import (
   Candidates,
   LoopState,
   Outcome,
+  Pool,
   Proposed,
   Rollout,
   Task,
@@ -38,6 +42,7 @@ from bitzero_jax.state import (
 )
 
 Metrics = dict[str, jax.Array]
+DULL = ("invalid", "constant", "identity", "known")  # shares by who proposed
 
 
 class Parts(NamedTuple):
@@ -60,8 +65,8 @@ class Parts(NamedTuple):
     solver_reward: (graded, asked) -> (reward, counts).
     normalize: (reward, counts, group, groups) -> (advantage, collapsed).
     policy_rows: (Rollout, advantage, counts) -> rows for `learn`.
-    learn: (params, optimizer, policy, fresh, weight, pool, key) ->
-      (params, optimizer, metrics).
+    learn: (params, optimizer, policy, fresh, weight, pool, key, pool weight)
+      -> (params, optimizer, metrics).
     updates: gradient updates that `learn` takes.
     keep: (pool, tasks, accepted, learnability, key) -> pool.
     flips: (params, params) -> share of integer codes that differ.
@@ -230,15 +235,21 @@ def learn_stage(
     parts.curriculum.choose(judged),
     state.pool,
     learn_key,
+    _recalled(parts, state.pool),
   )
   accepted = reason == REASON["accepted"]
   pool = parts.keep(state.pool, fresh, accepted, learnability, keep_key)
   every = jnp.concatenate(asked)
   unknown = jnp.sum((graded == UNKNOWN) & every)
   unknown += jnp.sum(reason == REASON["unknown"])
-  metrics |= learned | _proposal_metrics(fresh.source, judged, learnability)
+  metrics |= learned | _proposal_metrics(fresh, judged, learnability)
+  met = seen.mark(state.seen, fresh.behaviour, sound)
   metrics |= {
+    "novelty/behaviours": seen.count(met),
     "solve_rate/histogram": _histogram(solve_rate, sound),
+    "learnability/histogram": _histogram(
+      4 * learnability, sound & (fresh.source == PRIOR)
+    ),
     "ternary/flip_rate": parts.flips(state.params, params),
     "pool/size": pool.size,
     "pool/behaviours": pool.admitted,
@@ -250,6 +261,7 @@ def learn_stage(
     optimizer=optimizer,
     pool=pool,
     barred=state.barred,
+    seen=met,
     key=following_key(state),
     proposed=state.proposed,
     verdicts=state.verdicts + reason.shape[0] + every.sum(),
@@ -258,8 +270,15 @@ def learn_stage(
   return state, metrics, Trace(fresh, reason, solve_rate)
 
 
+def _recalled(parts: Parts, pool: Pool) -> jax.Array | None:
+  """How often each pool task is drawn; None for all alike."""
+  if parts.curriculum.recall is None:
+    return None
+  return parts.curriculum.recall(jnp.sum(pool.tasks.program > 0, axis=1))
+
+
 def _proposal_metrics(
-  wrote: jax.Array, judged: Judged, learnability: jax.Array
+  tasks: Task, judged: Judged, learnability: jax.Array
 ) -> Metrics:
   reason, sound = judged.reason, judged.sound
   metrics = {
@@ -270,14 +289,18 @@ def _proposal_metrics(
   metrics["accept/rate"] = jnp.mean(reason == REASON["accepted"])
   metrics["accept/sound"] = jnp.mean(sound)
   kept = jnp.maximum(sound.sum(), 1)
+  deep = depth(tasks.program)
   metrics["novelty/new_share"] = jnp.sum(reason == REASON["accepted"]) / kept
   metrics["novelty/duplicate_share"] = jnp.sum(reason == REASON["known"]) / kept
   for source, name in enumerate(SOURCES):
-    mine = wrote == source
+    mine = tasks.source == source
     good = mine & sound
     metrics[f"length/{name}"] = _mean(judged.length, mine)
+    metrics[f"depth/{name}"] = _mean(deep, mine)
     metrics[f"learnability/{name}"] = _mean(learnability, good)
     metrics[f"accept/{name}"] = _mean(reason == REASON["accepted"], mine)
+    for why in DULL:
+      metrics[f"{why}/{name}"] = _mean(reason == REASON[why], mine)
   return metrics
 
 
@@ -287,6 +310,6 @@ def _mean(values: jax.Array, where: jax.Array) -> jax.Array:
 
 
 def _histogram(rate: jax.Array, where: jax.Array) -> jax.Array:
-  """Tasks by solve rate, in five equal bins: int32 [5]."""
+  """Tasks by a rate from 0 to 1, in five equal bins: int32 [5]."""
   bins = jnp.minimum((rate * 5).astype(jnp.int32), 4)
   return jnp.sum((bins[:, None] == jnp.arange(5)) & where[:, None], axis=0)

@@ -9,11 +9,13 @@ import jax
 
 from bitzero_jax import build
 from bitzero_jax import config as config_lib
-from bitzero_jax.evaluate import cruxeval, human, list_functions, puzzle
+from bitzero_jax.evaluate import cruxeval, list_functions, puzzle
+from bitzero_jax.evaluate import graded as graded_lib
 from bitzero_jax.evaluate.constant import best_constant
-from bitzero_jax.evaluate.exam import Exam, trained_lengths
+from bitzero_jax.evaluate.exam import Exam
 from bitzero_jax.evaluate.examine import examiner, summarize
-from bitzero_jax.language import levels
+from bitzero_jax.evaluate.graded import Graded
+from bitzero_jax.language import levels, render
 from bitzero_jax.runtime import checkpoint, workdir
 from bitzero_jax.verify.executor import Executor
 from bitzero_jax.verify.judge import Judge
@@ -52,9 +54,21 @@ def opened(folder: Path, which: str) -> Iterator[Trained]:
     yield Trained(config, params, number, executor)
 
 
+class Evaluation(NamedTuple):
+  """What a suite says of a model.
+
+  Attributes:
+    scores: numbers ready for JSON, with "suite", "round" and "step".
+    tasks: what became of each task, ready for JSON; empty for cruxeval.
+  """
+
+  scores: dict[str, Any]
+  tasks: dict[str, Any]
+
+
 def evaluate(
   model: Trained, suite: str, data: str | None, samples: int
-) -> dict[str, Any]:
+) -> Evaluation:
   """Scores a model on one suite.
 
   Args:
@@ -62,9 +76,6 @@ def evaluate(
     suite: "heldout", "human", "list_functions" or "cruxeval".
     data: file of the last two.
     samples: programs sampled for each list function.
-
-  Returns:
-    Numbers ready for JSON, with "suite", "round" and what the suite gives.
 
   Raises:
     ValueError: the suite needs a file, or the file is not what it should be.
@@ -80,25 +91,37 @@ def evaluate(
   network = build.build_network(config)
   language = build.build_language(config)
   level = levels.LEVELS[config.language.levels[-1]]
-  head: dict[str, Any] = {"suite": suite, "round": model.round}
-  if suite == "heldout":
-    return head | _sit(model, judge, build.build_exam(config, judge))
-  if suite == "human":
-    exam = human.human_exam(judge, level, language.sizes, language.last_bounds)
-    return head | _sit(model, judge, exam)
+  step = model.round * config.learn.updates
+  head: dict[str, Any] = {"suite": suite, "round": model.round, "step": step}
+  if suite in ("heldout", "human"):
+    exam = (
+      build.build_exam(config, judge)
+      if suite == "heldout"
+      else build.build_human_exam(config, model.executor)
+    )
+    graded = examiner(network, exam, judge)(model.params)
+    scores = _scores(model.executor, exam, graded)
+    return Evaluation(head | scores, graded_lib.to_record(suite, graded))
   assert data is not None  # checked above, for the type checker
   if suite == "list_functions":
-    return head | list_functions.score(
+    functions = list_functions.load(data)
+    scores, answers = list_functions.score(
       model.executor,
       network,
       model.params,
-      list_functions.load(data),
+      functions,
       level,
       language.sizes,
       samples=samples,
       key=jax.random.key(config.seed),
     )
-  return head | cruxeval.score(
+    graded = list_functions.to_graded(functions, answers, level)
+    tasks = graded_lib.to_record(suite, graded) | {
+      "index": [f.index for f in functions],
+      "answer": [a.program and render.source(a.program) for a in answers],
+    }
+    return Evaluation(head | scores, tasks)
+  scores = cruxeval.score(
     model.executor,
     network,
     model.params,
@@ -106,15 +129,28 @@ def evaluate(
     level,
     language.sizes,
   )
+  return Evaluation(head | scores, {})
 
 
-def _sit(model: Trained, judge: Judge, exam: Exam) -> dict[str, Any]:
-  network = build.build_network(model.config)
-  grades = examiner(network, exam, judge)(model.params)
-  scores = summarize(exam, grades)
-  constant = best_constant(model.executor, exam)
+def save(folder: Path, evaluation: Evaluation) -> Path:
+  """Writes an evaluation into a run's workdir, in place of an older one.
+
+  Returns:
+    `evaluations/SUITE.json`: {"scores": ..., "tasks": ...}.
+  """
+  path = (
+    folder / workdir.EVALUATIONS_FOLDER / f"{evaluation.scores['suite']}.json"
+  )
+  path.parent.mkdir(exist_ok=True)
+  workdir.write_json(path, evaluation._asdict())
+  return path
+
+
+def _scores(executor: Executor, exam: Exam, graded: Graded) -> dict[str, Any]:
+  scores = summarize(graded)
+  constant = best_constant(executor, exam)
   return {
-    "tasks": int(trained_lengths(exam).sum()),
+    "tasks": int((~graded.beyond).sum()),
     **{name.removeprefix("eval/"): value for name, value in scores.items()},
     "constant": constant.best,
     "constant_answers": list(constant.answers),

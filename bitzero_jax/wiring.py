@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from bitzero_jax.runtime.compiling import compiled
 from bitzero_jax.state import Answers, LoopState, Outcome, Proposed
 from bitzero_jax.step import (
   Metrics,
@@ -30,13 +31,6 @@ from bitzero_jax.step import (
 Check = Callable[..., Outcome]
 Grade = Callable[[Answers], Any]
 Done = tuple[LoopState, Metrics, Trace]
-
-_OPTIONS = {
-  # A fifth less to wait for at the start, and the compiled round is as fast.
-  "cpu": {"xla_backend_optimization_level": 1},
-  # It tries tiles that take minutes to compile, to save microseconds.
-  "gpu": {"xla_gpu_experimental_enable_fusion_autotuner": False},
-}
 
 
 class Round(NamedTuple):
@@ -88,7 +82,7 @@ def callback(
   jit = functools.partial(
     jax.jit, donate_argnums=0, in_shardings=sharding, out_shardings=sharding
   )
-  return Round(jit(begin), _compile(jit(step).trace(like)), waited)
+  return Round(jit(begin), compiled(jit(step).trace(like)), waited)
 
 
 class Stages(NamedTuple):
@@ -123,11 +117,11 @@ def stages(
   # Each takes two cores and a gigabyte. The longest first.
   with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2)) as pool:
     learning = pool.submit(
-      lambda: _compile(_trace(learn_stage, parts, like, carry, graded))
+      lambda: compiled(_trace(learn_stage, parts, like, carry, graded))
     )
-    solving = pool.submit(_compile, solve)
+    solving = pool.submit(compiled, solve)
     proposing = pool.submit(
-      lambda: _compile(_trace(propose_stage, parts, like))
+      lambda: compiled(_trace(propose_stage, parts, like))
     )
     return Stages(proposing.result(), solving.result(), learning.result())
 
@@ -205,8 +199,3 @@ class _Host:
 
 def _trace(stage: Callable[..., Any], parts: Parts, *like: Any) -> Any:
   return jax.jit(functools.partial(stage, parts)).trace(*like)
-
-
-def _compile(traced: Any) -> Callable[..., Any]:
-  options = _OPTIONS.get(jax.default_backend(), {})
-  return traced.lower().compile(compiler_options=options)

@@ -46,6 +46,7 @@ def test_each_choice_is_one_of_those_allowed(path):
   for name in CHOICES[path]:
     config = changed(**{path.replace(".", "__"): name})
     config.learn.updates = 32
+    config.curriculum.lengths = (0, 1)  # one of the curricula needs them
     config.solve.fresh_rows = config.propose.candidates // 3
     validate(config)
 
@@ -98,6 +99,11 @@ def test_names_here_are_the_names_in_the_tables():
     ({"quant__planes": 6}, ["quant.planes=6", "[1, 5]"]),
     ({"devices": 5}, ["devices=5", "propose.candidates="]),
     ({"rounds": 0}, ["rounds=0", "above 0"]),
+    (
+      {"curriculum__name": "length_matched"},
+      ["curriculum.lengths=()", "a weight above 0", "--lengths ARM"],
+    ),
+    ({"curriculum__lengths": (1, -1)}, ["curriculum.lengths=(1, -1)"]),
     ({"heldout__bar_share": 2.0}, ["heldout.bar_share=2.0", "[0.0, 1.0]"]),
     ({"optimizer__learning_rate": float("nan")}, ["optimizer.learning_rate"]),
   ],

@@ -155,6 +155,9 @@ def test_a_round_counts_what_it_did(run):
     int((t.reason == REASON["accepted"]).sum()) for t in run.traces
   )
   assert 0 < accepted == int(state.pool.size) == int(state.pool.admitted)
+  # Nothing was evicted, so all that was met is still in the pool.
+  met = run.metrics[-1]["novelty/behaviours"]
+  assert met == pytest.approx(accepted, abs=0.1)
 
 
 def test_the_pool_holds_what_was_accepted_once_each(run):
@@ -182,6 +185,11 @@ def test_the_round_learns_and_measures(run):
     assert measured["solve_rate/histogram"].sum() == pytest.approx(
       24 * measured["accept/sound"]
     )
+    assert measured["trained/lengths"].sum() == pytest.approx(1)
+    assert 1 < measured["depth/random"] < measured["length/random"]
+    assert sum(measured["learnability/histogram"]) <= 12  # the prior's
+    shares = [measured[f"{why}/model"] for why in ("constant", "accept")]
+    assert 0 <= sum(shares) <= 1
     for name in ("loss/total", "norm/gradient", "entropy/solve"):
       assert np.isfinite(measured[name])
     assert 0 <= measured["ternary/flip_rate"] <= 1

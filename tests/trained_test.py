@@ -1,12 +1,16 @@
 """A model from a workdir is the one that was saved there."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
 
 from bitzero_jax import build, trained
 from bitzero_jax import config as config_lib
+from bitzero_jax.evaluate.graded import from_record
 from bitzero_jax.runtime import checkpoint, workdir
+from bitzero_jax.state import RIGHT
 
 BARRED = np.zeros((1, 2), np.uint32)
 
@@ -95,12 +99,25 @@ def test_a_suite_takes_what_it_needs(model, suite, data, samples, said):
 
 
 def test_scores_repeat_and_stand_beside_the_constant(model):
-  once = trained.evaluate(model, "heldout", None, 1)
+  evaluation = trained.evaluate(model, "heldout", None, 1)
+  once = evaluation.scores
   assert (once["suite"], once["round"], once["tasks"]) == ("heldout", 4, 12)
   assert len(once["constant_answers"]) == 3
   for name in ("deduction", "abduction", "induction", "constant"):
     assert 0 <= once[name] <= 1
-  assert trained.evaluate(model, "heldout", None, 1) == once
+  assert trained.evaluate(model, "heldout", None, 1) == evaluation
+
+
+def test_an_evaluation_is_saved_task_by_task(model, folder):
+  evaluation = trained.evaluate(model, "human", None, 1)
+  path = trained.save(folder, evaluation)
+  assert path == folder / "evaluations" / "human.json"
+  saved = json.loads(path.read_text())
+  assert saved["scores"] == evaluation.scores
+  assert saved["scores"]["step"] == 4 * small().learn.updates
+  graded = from_record(saved["tasks"])
+  right = graded.grade["abduction"][~graded.beyond] == RIGHT
+  assert right.sum() / right.size == evaluation.scores["abduction"]
 
 
 def test_solve_repeats_and_counts_every_sample(model):

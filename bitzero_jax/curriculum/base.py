@@ -46,12 +46,16 @@ class Curriculum(NamedTuple):
     choose: Judged -> float32 [B]: relative weight of each candidate among the
       fresh rows of an update, 0 where unsound. Where all are 0, rows come from
       the pool alone.
+    recall: int32 [C] -> float32 [C]: from the program lengths in the pool's
+      slots (0 in empty ones), the relative weight of each among the rows that
+      are drawn from there. None: all alike.
   """
 
   name: str
   writers: Writers
   reward: Callable[[Judged], tuple[jax.Array, jax.Array]]
   choose: Callable[[Judged], jax.Array]
+  recall: Callable[[jax.Array], jax.Array] | None = None
 
 
 def no_reward(judged: Judged) -> tuple[jax.Array, jax.Array]:

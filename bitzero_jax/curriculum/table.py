@@ -5,7 +5,14 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from bitzero_jax.curriculum import azr, edits, learnability, random, trr
+from bitzero_jax.curriculum import (
+  azr,
+  edits,
+  learnability,
+  length_matched,
+  random,
+  trr,
+)
 from bitzero_jax.curriculum.base import Curriculum
 
 _sfl = learnability.learnability
@@ -27,6 +34,7 @@ CURRICULA: Mapping[str, tuple[Callable[..., Curriculum], tuple[str, ...]]] = (
         functools.partial(_sfl, by_length=True),
         ("top_share", "random_share"),
       ),
+      "length_matched": (length_matched.length_matched, ("lengths",)),
     }
   )
 )

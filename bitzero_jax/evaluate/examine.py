@@ -7,22 +7,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bitzero_jax.evaluate.exam import Exam, trained_lengths
+from bitzero_jax.evaluate.exam import Exam
+from bitzero_jax.evaluate.graded import Graded, digest
+from bitzero_jax.language.grammar import PAD
 from bitzero_jax.language.levels import build
+from bitzero_jax.language.rows import rows_of
 from bitzero_jax.models.network import Network
-from bitzero_jax.solve import Solver, solve
+from bitzero_jax.runtime.compiling import compiled
+from bitzero_jax.solve import Solver, gold_nats, solve
 from bitzero_jax.state import KINDS, RIGHT, UNKNOWN, take
 from bitzero_jax.verify.judge import Judge
 
-Examiner = Callable[[Any], dict[str, np.ndarray]]
+Examiner = Callable[[Any], Graded]
 _ROWS = 128  # tasks answered in one device call
 
 
 def examiner(network: Network, exam: Exam, judge: Judge) -> Examiner:
-  """Compiles the answering once for an exam.
+  """Prepares the answering, which the first call compiles.
 
   Returns:
-    params -> grades int32 [n] by task type (RIGHT, WRONG, UNKNOWN).
+    params -> Graded: what the executor says of greedy answers, and the
+    log-loss of the gold ones, from the same compiled function.
   """
   tables = jax.tree.map(jnp.asarray, build(exam.level))
   tasks = jax.tree.map(jnp.asarray, exam.tasks)
@@ -39,49 +44,84 @@ def examiner(network: Network, exam: Exam, judge: Judge) -> Examiner:
     weights = network.weights(params)
 
     def some(rows):
-      posed = take(tasks, rows)
+      posed = [take(tasks, rows)] * len(KINDS)
+      pairs = [pair[rows]] * len(KINDS)
       solved = solve(
         solver,
         network,
         weights,
         tables,
-        [posed] * len(KINDS),
-        [pair[rows]] * len(KINDS),
+        posed,
+        pairs,
         [asked] * len(KINDS),
         jax.random.key(0),
       )
-      return [answers for answers, _ in solved]
+      nats = gold_nats(network, weights, tables, posed, pairs, exam.sizes)
+      return [answers for answers, _ in solved], nats
 
-    answers = jax.lax.map(some, index)
+    said = jax.lax.map(some, index)
     return jax.tree.map(
-      lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count], answers
+      lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count], said
     )
 
-  def examine(params) -> dict[str, np.ndarray]:
-    answers = jax.device_get(answer(params))
-    return {
-      name: judge.grade(mine) for name, mine in zip(KINDS, answers, strict=True)
-    }
+  tokens = {
+    name: np.sum(
+      np.asarray(rows_of(kind, tasks, pair, exam.sizes.shown)[1]) != PAD, axis=1
+    )
+    for kind, name in enumerate(KINDS)
+  }
+  _, program = np.unique(exam.tasks.program, axis=0, return_inverse=True)
+  mark = digest(
+    exam.tasks.program, exam.tasks.inputs, exam.tasks.outputs, exam.pair
+  )
+
+  ready: list[Callable[[Any], Any]] = []
+
+  def examine(params) -> Graded:
+    if not ready:
+      ready.append(compiled(answer.trace(params)))
+    answers, nats = jax.device_get(ready[0](params))
+    return Graded(
+      exam=mark,
+      names=exam.names,
+      bucket=exam.bucket,
+      program=program.reshape(-1),
+      grade={
+        name: judge.grade(mine)
+        for name, mine in zip(KINDS, answers, strict=True)
+      },
+      nats=dict(zip(KINDS, nats, strict=True)),
+      tokens=tokens,
+    )
 
   return examine
 
 
-def summarize(exam: Exam, grades: dict[str, np.ndarray]) -> dict[str, float]:
-  """Accuracies: over the trained lengths, and for each bucket.
+def summarize(graded: Graded) -> dict[str, float]:
+  """Accuracies and log-losses: over the trained lengths, and by bucket.
 
+  Log-losses, under "eval/nll/...", are nats per token of the gold answer.
   Unknown verdicts are neither right nor wrong and leave the average.
   """
   result = {}
-  trained = trained_lengths(exam)
-  for name, grade in grades.items():
+  for name, grade in graded.grade.items():
     known = grade != UNKNOWN
-    result[f"eval/{name}"] = _share(grade, trained & known)
-    for number, bucket in enumerate(exam.names):
-      mine = (exam.bucket == number) & known
+    nats, tokens = graded.nats[name], graded.tokens[name]
+    result[f"eval/{name}"] = _share(grade, ~graded.beyond & known)
+    result[f"eval/nll/{name}"] = _mean(nats, tokens, ~graded.beyond)
+    for number, bucket in enumerate(graded.names):
+      mine = graded.bucket == number
+      if (mine & known).any():
+        result[f"eval/{name}/{bucket}"] = _share(grade, mine & known)
       if mine.any():
-        result[f"eval/{name}/{bucket}"] = _share(grade, mine)
+        result[f"eval/nll/{name}/{bucket}"] = _mean(nats, tokens, mine)
   return result
 
 
 def _share(grade: np.ndarray, where: np.ndarray) -> float:
   return float(np.sum(grade[where] == RIGHT) / max(np.sum(where), 1))
+
+
+def _mean(nats: np.ndarray, tokens: np.ndarray, where: np.ndarray) -> float:
+  total = np.sum(nats[where], dtype=np.float64)
+  return float(total / max(tokens[where].sum(), 1))

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 
+from bitzero_jax.evaluate import primary
 from bitzero_jax.evaluate.bar_chart import Bars, bar_chart
 from bitzero_jax.evaluate.figure import GREY, grid
 from bitzero_jax.evaluate.number_format import percent
@@ -11,8 +12,15 @@ from bitzero_jax.evaluate.panels import COLORS, HELD_OUT, TYPES, draw
 from bitzero_jax.evaluate.series import Lines, readings
 
 
-def verdict(lines: Lines) -> str:
-  """The run in one sentence of numbers: held-out accuracy, first to last."""
+def verdict(lines: Lines, measure: str = "accuracy") -> str:
+  """The run in numbers: the primary measure, then accuracies, first to last."""
+  found = [primary.value(measure, line) for line in lines]
+  declared = [x for x in found if x is not None]
+  head = ""
+  if declared:
+    ends = declared if len(declared) == 1 else (declared[0], declared[-1])
+    curve = " → ".join(f"{end:.3f}" for end in ends)
+    head = f"Primary measure, {primary.PRIMARY[measure].words}: {curve}. "
   parts = []
   for kind in TYPES:
     curve = readings(lines, f"eval/{kind}", kind)
@@ -26,7 +34,7 @@ def verdict(lines: Lines) -> str:
     tail = ""
     if len(constant):
       tail = f"; the best constant answer scores {percent(constant[-1])}"
-    return f"Held-out accuracy: {', '.join(parts)}{tail}."
+    return f"{head}Held-out accuracy: {', '.join(parts)}{tail}."
   for kind in TYPES:
     rates = readings(lines, f"solve_rate/{kind}", kind).values
     if len(rates):

@@ -17,12 +17,14 @@ import jax
 import numpy as np
 
 from bitzero_jax.evaluate import induce, search
+from bitzero_jax.evaluate.graded import Graded, digest
 from bitzero_jax.evaluate.induce import Pair
 from bitzero_jax.language import render
 from bitzero_jax.language.layout import Sizes
 from bitzero_jax.language.levels import Level
 from bitzero_jax.language.render import Tokens
 from bitzero_jax.models.network import Network
+from bitzero_jax.state import INDUCTION, KINDS, RIGHT, WRONG
 from bitzero_jax.verify.executor import Executor
 from bitzero_jax.verify.judge import Bounds, in_bounds
 from bitzero_jax.verify.verdict import OK, UNKNOWN, Job
@@ -43,6 +45,18 @@ class ListFunction(NamedTuple):
   index: int
   given: tuple[Pair, ...]
   hidden: tuple[Pair, ...]
+
+
+class Answer(NamedTuple):
+  """What was said of one function.
+
+  Attributes:
+    program: the shortest that fits every given pair, None if there is none.
+    right: whether it is right on every hidden pair too.
+  """
+
+  program: Tokens | None
+  right: bool
 
 
 def load(path: str | Path) -> list[ListFunction]:
@@ -94,7 +108,7 @@ def score(
   samples: int,
   key: jax.Array,
   wide: int = 4096,
-) -> dict[str, int | float]:
+) -> tuple[dict[str, int | float], list[Answer]]:
   """Scores the model and, at equal sample count, what needs no model.
 
   The model writes at temperature 1 and sees the first `sizes.shown` given
@@ -117,7 +131,8 @@ def score(
     samples; solved functions of model, grammar (samples of the untrained
     grammar) and search (the most probable behaviours, the same for each
     function); induction, the model's share of `functions`; wide_programs and
-    wide_search if asked; unknown, verdicts that the executor owes.
+    wide_search if asked; unknown, verdicts that the executor owes. Then the
+    model's answer to each function.
 
   Raises:
     ValueError: the level does not fit `sizes`.
@@ -150,15 +165,13 @@ def score(
   found = search.behaviours(executor, level, max(samples, wide), probes)
 
   def count(programs: Sequence[Sequence[Tokens]]) -> int:
-    return sum(solved(executor, functions, programs))
+    return sum(a.right for a in answers(executor, functions, programs))
 
-  model = count(written)
+  said = answers(executor, functions, written)
+  model = sum(a.right for a in said)
   result = {
     "functions": len(functions),
-    "representable": sum(
-      all(in_bounds(text, bounds) for p in f.given + f.hidden for text in p)
-      for f in functions
-    ),
+    "representable": sum(_representable(f, bounds) for f in functions),
     "posed": len(posed),
     "samples": samples,
     "model": model,
@@ -170,7 +183,31 @@ def score(
     result["wide_programs"] = len(found[:wide])
     result["wide_search"] = count([found[:wide]] * len(functions))
   result["unknown"] = executor.stats.counts[UNKNOWN] - owed
-  return result
+  return result, said
+
+
+def to_graded(
+  functions: Sequence[ListFunction], answers: Sequence[Answer], level: Level
+) -> Graded:
+  """The answers as an exam's, with what the level cannot say as "beyond"."""
+  bounds = Bounds(*map(np.int32, (level.items, level.low, level.high)))
+  return Graded(
+    exam=digest(*[repr(f) for f in functions]),
+    names=("representable", "beyond"),
+    bucket=np.array([not _representable(f, bounds) for f in functions], int),
+    program=np.arange(len(functions)),
+    grade={
+      KINDS[INDUCTION]: np.array([RIGHT if a.right else WRONG for a in answers])
+    },
+    nats={},
+    tokens={},
+  )
+
+
+def _representable(function: ListFunction, bounds: Bounds) -> bool:
+  """Whether a level can say every value of a function."""
+  pairs = function.given + function.hidden
+  return all(in_bounds(text, bounds) for pair in pairs for text in pair)
 
 
 def lines(scores: dict[str, int | float]) -> str:
@@ -188,12 +225,12 @@ def lines(scores: dict[str, int | float]) -> str:
   return "\n".join([head, *(f"{n:<20}{p:>10}{s:>8}" for n, p, s in rows)])
 
 
-def solved(
+def answers(
   executor: Executor,
   functions: Sequence[ListFunction],
   programs: Sequence[Sequence[Tokens]],
-) -> list[bool]:
-  """Whether the shortest program that fits a function's given pairs is right.
+) -> list[Answer]:
+  """The shortest program that fits a function's given pairs, for each function.
 
   Args:
     executor: runs the programs.
@@ -217,7 +254,10 @@ def solved(
   for i, program in shortest.items():
     chosen.setdefault(program, []).append(i)
   right = _fitting(executor, chosen, [f.hidden for f in functions])
-  return [i in right.get(shortest.get(i, ()), ()) for i in range(len(programs))]
+  return [
+    Answer(shortest.get(i), i in right.get(shortest.get(i, ()), ()))
+    for i in range(len(programs))
+  ]
 
 
 def _fitting(

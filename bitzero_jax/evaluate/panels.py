@@ -59,6 +59,12 @@ HELD_OUT = (
     share=True,
   ),
   Panel(
+    "Log-loss by task type",
+    "nats a token",
+    _by_type("eval/nll"),
+    "Of the gold answers to the same tasks. It can disagree with accuracy.",
+  ),
+  Panel(
     "Tasks written by people",
     "share of answers right",
     _by_type("eval/human"),
@@ -101,7 +107,7 @@ PROPOSALS = (
   Panel(
     "Pool",
     "count",
-    {"tasks": "pool/size", "distinct behaviours": "pool/behaviours"},
+    {"tasks": "pool/size", "behaviours met": "novelty/behaviours"},
     smoothed=False,
   ),
   Panel(
@@ -122,6 +128,35 @@ PROPOSALS = (
       "random tasks": "length/random",
       "edits": "length/edit",
     },
+  ),
+  Panel(
+    "Program depth",
+    "mean levels",
+    {
+      "model's tasks": "depth/model",
+      "random tasks": "depth/random",
+      "edits": "depth/edit",
+    },
+  ),
+  Panel(
+    "Constant programs by source",
+    "share of its candidates",
+    {
+      "model's tasks": "constant/model",
+      "random tasks": "constant/random",
+      "edits": "constant/edit",
+    },
+    share=True,
+  ),
+  Panel(
+    "Known behaviour by source",
+    "share of its candidates",
+    {
+      "model's tasks": "known/model",
+      "random tasks": "known/random",
+      "edits": "known/edit",
+    },
+    share=True,
   ),
 )
 COLLAPSE = (

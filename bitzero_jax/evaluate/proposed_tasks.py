@@ -19,6 +19,7 @@ from bitzero_jax.evaluate.panels import TYPES
 from bitzero_jax.evaluate.series import Lines, Series, is_number, readings
 from bitzero_jax.evaluate.table import table
 
+STAGES = (0.0, 0.25, 0.5, 1.0)  # of the run
 _REASONS_SHOWN = 5  # more bands than that cannot be told apart by colour
 
 
@@ -53,45 +54,92 @@ def candidates(lines: Lines) -> str:
 
 def solve_rate_histogram(lines: Lines) -> str:
   """Tasks by how often they are solved, start of the run beside its end."""
-  labels = ["0-0.2", "0.2-0.4", "0.4-0.6", "0.6-0.8", "0.8-1"]
-  rows = [line.get("solve_rate/histogram") for line in lines]
-  counts = [row for row in rows if row and all(map(is_number, row))]
-  counts = [row for row in counts if len(row) == len(labels) and sum(row) > 0]
-  if not counts:
-    return ""
-  shares = np.array([np.array(row) / sum(row) for row in counts])  # [N, 5]
-  part = max(1, len(shares) // 10)
-  groups = [Bars("last tenth", shares[-part:].mean(0), 0)]
-  if len(shares) > 1:
-    first = Bars("first tenth of the run", shares[:part].mean(0), 7)
-    groups.insert(0, first)
-  return bar_chart(
+  return _histogram(
+    lines,
+    "solve_rate/histogram",
     "Tasks by estimated solve rate",
-    labels,
-    groups,
+    ["0-0.2", "0.2-0.4", "0.4-0.6", "0.6-0.8", "0.8-1"],
     axis="percent of tasks",
     note="Tasks at both ends teach little: never solved, or always.",
   )
 
 
-def sample_tasks(tasks: Lines) -> str:
-  """One task of each type, early, midway and late; the model's own first."""
+def learnability_histogram(lines: Lines) -> str:
+  """Random tasks by p (1 - p), start of the run beside its end."""
+  return _histogram(
+    lines,
+    "learnability/histogram",
+    "Random tasks by learnability",
+    ["0-0.05", "0.05-0.1", "0.1-0.15", "0.15-0.2", "0.2-0.25"],
+    axis="percent of random tasks",
+    note="While these stay to the right, random tasks still teach.",
+  )
+
+
+def trained_lengths(lines: Lines) -> str:
+  """Rows trained on by program length, start of the run beside its end."""
+  rows = [line.get("trained/lengths") for line in lines]
+  width = max((len(row) for row in rows if row), default=0)
+  return _histogram(
+    lines,
+    "trained/lengths",
+    "Length of the programs trained on",
+    [str(tokens) for tokens in range(1, width + 1)],
+    axis="percent of rows",
+    note="In tokens. What longer programs alone teach is length's doing.",
+  )
+
+
+def _histogram(
+  lines: Lines,
+  key: str,
+  title: str,
+  labels: Sequence[str],
+  *,
+  axis: str,
+  note: str,
+) -> str:
+  """A metric of counts or shares, its first tenth beside its last."""
+  rows = [line.get(key) for line in lines]
+  counts = [row for row in rows if row and all(map(is_number, row))]
+  counts = [row for row in counts if len(row) == len(labels) and sum(row) > 0]
+  if not counts:
+    return ""
+  shares = np.array([np.array(row) / sum(row) for row in counts])  # [N, bins]
+  part = max(1, len(shares) // 10)
+  groups = [Bars("last tenth", shares[-part:].mean(0), 0)]
+  if len(shares) > 1:
+    first = Bars("first tenth of the run", shares[:part].mean(0), GREY)
+    groups.insert(0, first)
+  return bar_chart(title, labels, groups, axis=axis, note=note)
+
+
+def over_time(tasks: Lines) -> str:
+  """Proposals at four times of the run: one of each type and source."""
   steps = sorted({task["step"] for task in tasks})
   if not steps:
     return ""
-  stages = {
-    steps[-1]: "late",
-    steps[len(steps) // 2]: "middle" if len(steps) > 2 else "late",
-    steps[0]: "early",
-  }
+  first, last = steps[0], steps[-1]
   rows = []
-  for step in sorted(stages):
-    here = [task for task in tasks if task["step"] == step]
-    for kind in TYPES:
-      chosen = [task for task in here if task.get("type") == kind]
-      chosen.sort(key=lambda task: task.get("source") != "model")
-      rows += [(stages[step], task) for task in chosen[:1]]
-  return f"<h3>Sample tasks</h3>{task_table(rows)}"
+  shown = set()
+  for share in STAGES:
+    due = first + share * (last - first)
+    step = min(steps, key=lambda step: (abs(step - due), -step))
+    if step in shown:
+      continue
+    shown.add(step)
+    here: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for task in tasks:
+      if task["step"] == step:
+        here.setdefault((task.get("type", ""), task.get("source", "")), task)
+    order = sorted(here, key=lambda key: (key[1] == "random", key[1]))
+    rows += [
+      (percent(share), here[key])
+      for kind in TYPES
+      for key in order
+      if key[0] == kind
+    ]
+  return task_table(rows)
 
 
 def task_table(tasks: Sequence[tuple[str, Mapping[str, Any]]]) -> str:

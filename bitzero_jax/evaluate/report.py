@@ -28,8 +28,10 @@ from bitzero_jax.evaluate.panels import (
 from bitzero_jax.evaluate.phase_times import phases
 from bitzero_jax.evaluate.proposed_tasks import (
   candidates,
-  sample_tasks,
+  learnability_histogram,
+  over_time,
   solve_rate_histogram,
+  trained_lengths,
 )
 from bitzero_jax.evaluate.run_record import (
   all_metrics,
@@ -81,8 +83,14 @@ def write_report(
     ("Training", grid(*draw(lines, TRAINING), solve_rate_histogram(lines))),
     (
       "Proposals",
-      grid(candidates(lines), *draw(lines, PROPOSALS)) + sample_tasks(tasks),
+      grid(
+        candidates(lines),
+        *draw(lines, PROPOSALS),
+        learnability_histogram(lines),
+        trained_lengths(lines),
+      ),
     ),
+    ("Proposals over time", over_time(tasks)),
     ("Collapse indicators", alerts(lines) + grid(*draw(lines, COLLAPSE))),
     ("Bits", bit_tables(parameters) + grid(*draw(lines, BITS))),
     ("Time and speed", grid(phases(lines), *draw(lines, SPEED))),
@@ -100,7 +108,7 @@ def write_report(
   )
   page = string.Template(template.read_text(encoding="utf-8")).substitute(
     title=html.escape(str(config.get("name") or workdir.name)),
-    verdict=html.escape(verdict(lines)),
+    verdict=html.escape(verdict(lines, _primary(config))),
     facts=key_numbers(lines, parameters, environment),
     body=body,
   )
@@ -109,6 +117,11 @@ def write_report(
   fresh.write_text(page, encoding="utf-8")
   os.replace(fresh, report)
   return report
+
+
+def _primary(config: Mapping[str, Any]) -> str:
+  """The declared measure; accuracy where a config has none."""
+  return config.get("heldout", {}).get("primary", "accuracy")
 
 
 def _load(path: pathlib.Path, kind: type) -> Any:

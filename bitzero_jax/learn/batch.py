@@ -69,7 +69,12 @@ class Draw(NamedTuple):
 
 
 def draw(
-  spec: Draw, fresh: Task, weight: jax.Array, pool: Pool, key: jax.Array
+  spec: Draw,
+  fresh: Task,
+  weight: jax.Array,
+  pool: Pool,
+  key: jax.Array,
+  pool_weight: jax.Array | None = None,
 ) -> dict[str, GoldRows]:
   """Draws hindsight rows, with replacement.
 
@@ -79,6 +84,8 @@ def draw(
     weight: float32 [B], how often each is drawn beside the others, 0 for never.
     pool: verified tasks of earlier rounds.
     key: PRNG key, consumed.
+    pool_weight: float32 [C], how often each of the pool's tasks is drawn, 0 in
+      empty slots; None for all alike.
 
   Returns:
     Rows by task type. A drawn task is posed with a random pair (deduction,
@@ -86,17 +93,17 @@ def draw(
   """
   total = sum(spec.rows)
   side, which, where = jax.random.uniform(key, (3, total))
-  ends = jnp.cumsum(weight)
-  available = ends[-1] > 0
-  use_fresh = (side < spec.fresh_share) | (pool.size == 0)
-  use_fresh &= available
-  index = jnp.searchsorted(ends, which * ends[-1], side="right")
-  # The product may round up to the whole; nobody may land beyond the last.
-  last = weight.shape[0] - 1 - jnp.argmax(weight[::-1] > 0)
-  from_fresh = take(fresh, jnp.minimum(index, last))
-  from_pool = take(pool.tasks, _below(which, pool.size))
+  if pool_weight is None:
+    stocked = pool.size > 0
+    from_pool = take(pool.tasks, _below(which, pool.size))
+  else:
+    stocked = jnp.any(pool_weight > 0)
+    from_pool = take(pool.tasks, _weighted(which, pool_weight))
+  use_fresh = (side < spec.fresh_share) | ~stocked
+  use_fresh &= jnp.any(weight > 0)
+  from_fresh = take(fresh, _weighted(which, weight))
   tasks = choose(use_fresh, from_fresh, from_pool)
-  counts = use_fresh | (pool.size > 0)
+  counts = use_fresh | stocked
   pair = _below(where, jnp.int32(tasks.inputs.shape[1]))
   result, begin = {}, 0
   for kind, (name, rows) in enumerate(zip(KINDS, spec.rows, strict=True)):
@@ -114,6 +121,35 @@ def draw(
   return result
 
 
+def drawn_lengths(
+  spec: Draw,
+  fresh: Task,
+  weight: jax.Array,
+  pool: Pool,
+  pool_weight: jax.Array | None,
+) -> jax.Array:
+  """Share of each program length among the rows that `draw` is to give.
+
+  Returns:
+    float32 [Lp], for programs of 1 to Lp tokens. Its sum is 1, or 0 while there
+    is nothing to draw.
+  """
+  held = jnp.arange(pool.priority.shape[0]) < pool.size
+  pool_weight = jnp.asarray(held) if pool_weight is None else pool_weight
+  new, old = _lengths(fresh, weight), _lengths(pool.tasks, pool_weight)
+  share = jnp.where(old.sum() > 0, spec.fresh_share, 1.0)
+  share = jnp.where(new.sum() > 0, share, 0.0)
+  return share * new + (1 - share) * old
+
+
+def _lengths(tasks: Task, weight: jax.Array) -> jax.Array:
+  """Weighted shares of program lengths: float32 [Lp]."""
+  length = jnp.sum(tasks.program != PAD, axis=1)
+  longest = tasks.program.shape[1]
+  heap = jnp.zeros(longest + 1).at[length].add(weight.astype(jnp.float32))[1:]
+  return heap / jnp.maximum(heap.sum(), 1e-30)
+
+
 def _shown_outputs(tasks: Task, spec: Draw) -> jax.Array:
   """Which columns of an induction prompt hold outputs from the second on.
 
@@ -124,6 +160,15 @@ def _shown_outputs(tasks: Task, spec: Draw) -> jax.Array:
   both = jnp.stack([jnp.zeros_like(live), live], axis=2)
   flat = both.reshape(both.shape[0], math.prod(both.shape[1:]))
   return jnp.pad(flat, ((0, 0), (0, 1)))  # the marker
+
+
+def _weighted(uniform: jax.Array, weight: jax.Array) -> jax.Array:
+  """Indices drawn by weight, from floats in [0, 1)."""
+  ends = jnp.cumsum(weight)
+  index = jnp.searchsorted(ends, uniform * ends[-1], side="right")
+  # The product may round up to the whole; nobody may land beyond the last.
+  last = weight.shape[0] - 1 - jnp.argmax(weight[::-1] > 0)
+  return jnp.minimum(index, last)
 
 
 def _below(uniform: jax.Array, bound: jax.Array) -> jax.Array:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from bitzero_jax.learn.batch import Draw, PolicyRows, draw
+from bitzero_jax.learn.batch import Draw, PolicyRows, draw, drawn_lengths
 from bitzero_jax.learn.loss import LossWeights, loss
 from bitzero_jax.models.network import Network
 from bitzero_jax.state import Pool, Task
@@ -42,6 +42,7 @@ def learn(
   weight: jax.Array,
   pool: Pool,
   key: jax.Array,
+  pool_weight: jax.Array | None = None,
 ) -> tuple[Any, Any, Metrics]:
   """Takes `learner.updates` gradient updates in a scan.
 
@@ -56,11 +57,12 @@ def learn(
     fresh, weight: this round's tasks, and how often each is drawn.
     pool: tasks of earlier rounds.
     key: PRNG key, consumed.
+    pool_weight: how often each of the pool's tasks is drawn; None for alike.
 
   Returns:
     New parameters, new optimizer state, and metrics: means over the updates,
     but "gap/..." of the first update alone, where sampler and learner share
-    parameters.
+    parameters; "trained/lengths" is `drawn_lengths`.
   """
   differentiate = jax.value_and_grad(_total(learner), has_aux=True)
   parts = jax.tree.map(
@@ -70,7 +72,7 @@ def learn(
   def update(carry, step):
     params, state = carry
     rows, step_key = step
-    gold = draw(learner.draw, fresh, weight, pool, step_key)
+    gold = draw(learner.draw, fresh, weight, pool, step_key, pool_weight)
     (_, metrics), gradient = differentiate(params, rows, gold)
     changes, state = learner.optimizer.update(gradient, state, params)
     params = optax.apply_updates(params, changes)
@@ -81,7 +83,9 @@ def learn(
   (params, optimizer), metrics = jax.lax.scan(
     update, (params, optimizer), (parts, keys)
   )
-  return params, optimizer, _summarize(metrics)
+  lengths = drawn_lengths(learner.draw, fresh, weight, pool, pool_weight)
+  summary = _summarize(metrics) | {"trained/lengths": lengths}
+  return params, optimizer, summary
 
 
 def _total(learner: Learner) -> Callable[..., Any]:

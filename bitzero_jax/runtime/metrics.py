@@ -1,6 +1,6 @@
-"""What a run writes while it learns: numbers and sample tasks, line by line.
+"""What a run writes while it learns: numbers, sample tasks, graded exams.
 
-Both files are JSON lines with a `step` (gradient updates done) on every line.
+All files are JSON lines with a `step` (gradient updates done) on every line.
 Only the first process of a multi-host run should open a writer.
 """
 
@@ -15,6 +15,7 @@ import tensorboardX
 
 METRICS_FILE = "metrics.jsonl"
 TASKS_FILE = "tasks.jsonl"
+GRADED_FILE = "graded.jsonl"
 TENSORBOARD_FOLDER = "tensorboard"
 
 
@@ -112,19 +113,20 @@ class MetricsWriter:
 
 
 class TaskLog:
-  """Writes sample tasks to `tasks.jsonl`, one line a task."""
+  """Writes sample tasks to `tasks.jsonl`, or other records to another file."""
 
   def __init__(
     self,
     workdir: str | os.PathLike[str],
     *,
     resume_step: int | None = None,
+    file: str = TASKS_FILE,
   ):
     """Opens `workdir`; `resume_step` and errors as for `MetricsWriter`."""
-    self._log = _LineLog(pathlib.Path(workdir) / TASKS_FILE, resume_step)
+    self._log = _LineLog(pathlib.Path(workdir) / file, resume_step)
 
   def write(self, step: int, tasks: Iterable[Mapping[str, Any]]) -> None:
-    """Appends one line a task; values and errors as for `MetricsWriter`."""
+    """Appends one line a record; values and errors as for `MetricsWriter`."""
     for task in tasks:
       self._log.write(step, task)
 

@@ -14,6 +14,7 @@ import jax
 CONFIG_FILE = "config.json"
 ENVIRONMENT_FILE = "environment.json"
 PARAMETERS_FILE = "parameters.json"
+EVALUATIONS_FOLDER = "evaluations"  # one file a suite
 _UNFINISHED = f"{CONFIG_FILE}.part"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 

@@ -3,16 +3,16 @@ that runs. It is expected to collapse.
 
 Run:      bitzero train --config=experiments/curriculum/azr.py \
             --workdir=runs/azr
-Takes:    as long as the demo, unless it is given another size.
+Takes:    somewhat longer than the demo: the exam is larger.
 Expect:   nothing yet: no table has judged it.
 """
 
-from bitzero_jax.config import default
+from bitzero_jax.config import judged
 
 
 def get_config():
-  """Differences from the default config, which is the demo's."""
-  c = default()
+  """Differences from the config that curricula are judged with."""
+  c = judged()
   c.name = "azr"
   c.curriculum.name = "azr"
   c.propose.model_share = 1.0

@@ -2,16 +2,16 @@
 
 Run:      bitzero train --config=experiments/curriculum/edits.py \
             --workdir=runs/edits
-Takes:    as long as the demo, unless it is given another size.
+Takes:    somewhat longer than the demo: the exam is larger.
 Expect:   nothing yet: no table has judged it.
 """
 
-from bitzero_jax.config import default
+from bitzero_jax.config import judged
 
 
 def get_config():
-  """Differences from the default config, which is the demo's."""
-  c = default()
+  """Differences from the config that curricula are judged with."""
+  c = judged()
   c.name = "edits"
   c.curriculum.name = "edits"
   c.pool.eviction = "priority"

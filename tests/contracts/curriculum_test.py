@@ -43,12 +43,15 @@ CASES = [
   Case("edits", Writers.EDITS),
   Case("learnability", Writers.NOBODY),
   Case("learnability_by_length", Writers.NOBODY),
+  Case("length_matched", Writers.NOBODY),
 ]
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
 
 def make(case):
-  return table.make(case.name, config_lib.default().curriculum)
+  options = config_lib.default().curriculum
+  options.lengths = (0, 1, 2, 3, 1, 0.5)
+  return table.make(case.name, options)
 
 
 def judged(codes=CODES, rates=RATES, lengths=None):
@@ -109,6 +112,16 @@ def test_the_order_of_candidates_does_not_matter(case):
   one = make(case).choose(judged(CODES, RATES, lengths))
   other = make(case).choose(judged(CODES[order], RATES[order], lengths[order]))
   np.testing.assert_allclose(np.asarray(one)[order], other)
+
+
+@every_case
+def test_what_is_recalled_is_in_the_pool(case):
+  recall = make(case).recall
+  if recall is None:
+    return
+  weight = jax.jit(recall)(jnp.array([5, 2, 0, 4, 4, 0]))
+  assert (weight.shape, weight.dtype) == ((6,), jnp.float32)
+  assert ((np.asarray(weight) > 0) == [1, 1, 0, 1, 1, 0]).all()
 
 
 def test_an_unknown_name_is_refused():

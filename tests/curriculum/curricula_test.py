@@ -6,6 +6,7 @@ import numpy as np
 from bitzero_jax.curriculum.azr import azr
 from bitzero_jax.curriculum.base import Judged
 from bitzero_jax.curriculum.learnability import learnability
+from bitzero_jax.curriculum.length_matched import length_matched
 from bitzero_jax.curriculum.trr import trr
 from bitzero_jax.state import REASON, REASONS
 
@@ -59,3 +60,18 @@ def test_by_length_every_length_is_preferred_alike():
   weight = np.asarray(sfl.choose(sound(rates, lengths)))
   assert list(np.flatnonzero(weight)) == [0, 7]
   np.testing.assert_allclose(weight[[0, 7]], 0.5)
+
+
+def test_lengths_are_trained_on_as_often_as_is_asked():
+  lengths = np.array([2, 2, 2, 2, 2, 5, 5, 8, 9])
+  wanted = (0, 1, 0, 0, 2, 0, 0, 5)
+  control = length_matched(lengths=wanted)
+  judged = sound([0.5] * len(lengths), lengths)
+  for weight in (control.choose(judged), control.recall(judged.length)):
+    share = np.asarray(weight) / np.sum(weight)
+    got = [share[lengths == n].sum() for n in (2, 5, 8, 9)]
+    np.testing.assert_allclose(got, np.array([1, 2, 5, 0]) / 8, rtol=1e-6)
+  unsound = judged._replace(sound=jnp.asarray(lengths != 8))
+  weight = np.asarray(control.choose(unsound))
+  got = [weight[lengths == n].sum() / weight.sum() for n in (2, 5, 8)]
+  np.testing.assert_allclose(got, [1 / 3, 2 / 3, 0], rtol=1e-6)

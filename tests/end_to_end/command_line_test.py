@@ -170,6 +170,20 @@ def test_evaluate_ends_in_one_json_object(bitzero, straight, suite):
     assert 0 <= scores[name] <= 1
 
 
+def test_an_evaluation_is_saved_where_that_is_asked(
+  bitzero, straight, tmp_path
+):
+  folder = tmp_path / "run"
+  shutil.copytree(straight, folder)
+  command = ["evaluate", f"--workdir={folder}", "--suite=human"]
+  assert bitzero(*command).returncode == 0
+  assert not (folder / "evaluations").exists()
+  assert bitzero(*command, "--save").returncode == 0
+  saved = json.loads((folder / "evaluations" / "human.json").read_text())
+  assert (saved["scores"]["round"], saved["scores"]["step"]) == (6, 12)
+  assert len(saved["tasks"]["grade/abduction"]) == 172
+
+
 def test_solve_says_whether_it_found_a_program(bitzero, straight):
   easy = bitzero("solve", f"--workdir={straight}", "--samples=64", "[1]->[1]")
   nothing = easy.stdout.startswith("no sampled program fits")

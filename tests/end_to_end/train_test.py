@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 
 from bitzero_jax import build, main
+from bitzero_jax.evaluate.examine import summarize
+from bitzero_jax.evaluate.graded import from_record
 from bitzero_jax.runtime import checkpoint, metrics
 
 # The way ml_collections reads an experiment file, on Python 3.11.
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module")
 
-FILES = "config.json environment.json parameters.json metrics.jsonl tasks.jsonl"
+FILES = (
+  "config.json environment.json parameters.json metrics.jsonl tasks.jsonl "
+  "graded.jsonl"
+)
 KINDS = ("deduction", "abduction", "induction")
 # What DESIGN promises of every run, under the names of metrics.jsonl.
 EVERY_LINE = """
@@ -25,7 +30,8 @@ EVERY_LINE = """
   entropy/solve entropy/propose gap/logprob_max ternary/flip_rate
   bits/stored_per_weight executor/unknown_rate executor/flip_rate
   speed/tasks_per_s speed/rows_per_s seconds/verify seconds/evaluate
-  seconds/device pool/size
+  seconds/device pool/size novelty/behaviours trained/lengths depth/random
+  learnability/histogram constant/random constant/model
 """.split()
 
 
@@ -70,9 +76,24 @@ def test_held_out_scores_come_when_due(straight):
   assert examined == [1, 2, 4, 6]
   for line in lines:
     for key in [k for k in line if k.startswith("eval/")]:
-      assert 0 <= line[key] <= 1
+      assert 0 <= line[key] <= (10 if "/nll/" in key else 1)
   assert all(f"eval/{kind}" in lines[-1] for kind in KINDS)
   assert "eval/constant" in lines[-1]
+
+
+def test_every_evaluation_is_kept_task_by_task(straight):
+  records = metrics.read(straight / "graded.jsonl")
+  assert [record["step"] for record in records] == [2, 4, 8, 12]
+  assert {record["suite"] for record in records} == {"heldout"}
+  assert len({record["exam"] for record in records}) == 1
+  lines = {
+    line["step"]: line for line in metrics.read(straight / "metrics.jsonl")
+  }
+  for record in records:
+    graded = from_record(record)
+    for name, value in summarize(graded).items():
+      logged = lines[record["step"]][name]
+      assert value == pytest.approx(logged, abs=1e-4), name
 
 
 def test_sample_tasks_are_readable(straight):

@@ -92,7 +92,15 @@ def _train_line(step: int) -> dict:
     "novelty/new_share": 0.7,
     "novelty/duplicate_share": 0.2,
     "pool/size": 30 + step,
-    "pool/behaviours": 20 + step,
+    "novelty/behaviours": 20 + step,
+    "learnability/histogram": [6, 1, 1, 1, 1],
+    "trained/lengths": [0, 0.5, 0.25, 0.25],
+    "depth/random": 3.5,
+    "depth/model": 4.5,
+    "constant/random": 0.4,
+    "constant/model": 0.1,
+    "known/random": 0.2,
+    "known/model": 0.6,
     "learnability/random": 0.1,
     "learnability/model": 0.15,
     "length/random": 11.0,
@@ -116,6 +124,7 @@ def _eval_line(step: int) -> dict:
   for index, kind in enumerate(TYPES):
     line[f"eval/{kind}"] = 0.011 + 0.003 * step / (index + 1)
     line[f"eval/human/{kind}"] = 0.05
+    line[f"eval/nll/{kind}"] = 2 - 0.01 * step
     for place, bucket in enumerate(("long 9-14", "10-11", "2-3")):
       line[f"eval/{kind}/{bucket}"] = 0.1 * (place + 1) + 0.001 * step
   return line

@@ -9,7 +9,9 @@ from bitzero_jax import build
 from bitzero_jax import config as config_lib
 from bitzero_jax.evaluate.exam import build_exam
 from bitzero_jax.evaluate.examine import examiner, summarize
+from bitzero_jax.evaluate.graded import Graded
 from bitzero_jax.language import levels, rows
+from bitzero_jax.language.grammar import VOCABULARY
 from bitzero_jax.language.layout import Sizes
 from bitzero_jax.models.network import Network
 from bitzero_jax.state import KINDS, RIGHT, UNKNOWN, WRONG
@@ -72,34 +74,66 @@ def scholar(exam):
     logits = 50.0 * jax.nn.one_hot(said, 300)[:, : weights.shape[0]]
     return logits, (answer, at + 1)
 
-  return Network(None, lambda params: params, None, prefill, decode)
+  def logits(weights, tokens, n):
+    prompt = tokens[:, : tokens.shape[1] + 1 - n]
+    _, (answer, _) = prefill(weights, prompt, None)
+    return 50.0 * jax.nn.one_hot(answer[:, :n], weights.shape[0])
+
+  return Network(None, lambda params: params, logits, prefill, decode)
 
 
 def test_one_who_knows_every_answer_has_full_marks(exam, judge):
-  from bitzero_jax.language.grammar import VOCABULARY
-
-  grades = examiner(scholar(exam), exam, judge)(jnp.zeros(VOCABULARY))
+  graded = examiner(scholar(exam), exam, judge)(jnp.zeros(VOCABULARY))
   for name in KINDS:
-    assert (grades[name] == RIGHT).all(), name
-  summary = summarize(exam, grades)
-  assert set(summary.values()) == {1.0}
+    assert (graded.grade[name] == RIGHT).all(), name
+  summary = summarize(graded)
+  nats = {n: v for n, v in summary.items() if n.startswith("eval/nll/")}
+  assert set(nats.values()) == {0.0}
+  assert {v for n, v in summary.items() if n not in nats} == {1.0}
 
 
-def test_an_untrained_model_is_graded_the_same_every_time(exam, judge):
+def untrained():
   config = config_lib.default()
   config.model.width, config.model.layers, config.model.hidden = 32, 1, 32
   net = build.build_network(config)
   params = net.init(jax.random.key(0))
   scale = params["model"]["norm"]["scale"]
   params["model"]["norm"]["scale"] = jnp.ones_like(scale)
+  return net, params
+
+
+def test_an_untrained_model_is_graded_the_same_every_time(exam, judge):
+  net, params = untrained()
   examine = examiner(net, exam, judge)
   one, two = examine(params), examine(params)
-  assert set(one) == set(KINDS)
+  assert set(one.grade) == set(KINDS)
   for name in KINDS:
-    assert one[name].shape == exam.pair.shape
-    assert set(one[name].tolist()) <= {RIGHT, WRONG}
-    np.testing.assert_array_equal(one[name], two[name])
-  assert np.mean(one["induction"] == RIGHT) < 0.5
+    assert one.grade[name].shape == exam.pair.shape
+    assert set(one.grade[name].tolist()) <= {RIGHT, WRONG}
+  jax.tree.map(np.testing.assert_array_equal, one[2:], two[2:])
+  assert np.mean(one.grade["induction"] == RIGHT) < 0.5
+
+
+def test_the_log_loss_is_that_of_the_gold_answer_token_by_token(exam, judge):
+  net, params = untrained()
+  graded = examiner(net, exam, judge)(params)
+  weights = net.weights(params)
+  tasks = jax.tree.map(jnp.asarray, exam.tasks)
+  for kind, name in enumerate(KINDS):
+    prompt, gold = rows.rows_of(kind, tasks, jnp.asarray(exam.pair), 4)
+    tokens = np.asarray(jnp.concatenate([prompt, gold], axis=1))
+    live = np.asarray(gold) != 0
+    np.testing.assert_array_equal(graded.tokens[name], live.sum(1))
+    logits = net.logits(weights, tokens[:, :-1], gold.shape[1])
+    log_prob = np.asarray(jax.nn.log_softmax(logits), np.float64)
+    taken = np.take_along_axis(log_prob, np.asarray(gold)[..., None], 2)[..., 0]
+    expected = -(taken * live).sum(1)
+    np.testing.assert_allclose(graded.nats[name], expected, rtol=1e-4)
+  trained = exam.bucket < 3
+  mean = graded.nats["induction"][trained].sum(dtype=np.float64)
+  mean /= graded.tokens["induction"][trained].sum()
+  summary = summarize(graded)
+  assert summary["eval/nll/induction"] == pytest.approx(mean)
 
 
 def test_a_summary_leaves_unknown_verdicts_and_long_programs_out(exam):
@@ -109,10 +143,14 @@ def test_a_summary_leaves_unknown_verdicts_and_long_programs_out(exam):
   grades["deduction"][mine[1]] = UNKNOWN
   grades["abduction"][exam.bucket == 3] = RIGHT
   grades["induction"][exam.bucket == 2] = UNKNOWN
-  summary = summarize(exam, grades)
+  ones = {name: np.ones(len(exam.pair), int) for name in KINDS}
+  summary = summarize(
+    Graded("", exam.names, exam.bucket, exam.pair, grades, ones, ones)
+  )
   trained = int((exam.bucket < 3).sum())
   assert summary["eval/deduction"] == pytest.approx(1 / (trained - 1))
   assert summary["eval/deduction/4-5"] == pytest.approx(1 / (len(mine) - 1))
   assert summary["eval/abduction"] == 0
   assert summary["eval/abduction/long 9-14"] == 1
   assert "eval/induction/6-8" not in summary
+  assert summary["eval/nll/induction/6-8"] == 1

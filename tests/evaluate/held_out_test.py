@@ -9,7 +9,9 @@ def test_verdict_says_first_and_last_accuracy_and_the_constant(
   _, page = written(workdir)
   assert page.text("h1") == ["run <1>"]
   assert (
-    "Held-out accuracy: deduction 1.1 % → 31.1 %, abduction 1.1 % → 16.1 %,"
+    "Primary measure, mean of three accuracies over the trained lengths:"
+    " 0.011 → 0.194. Held-out accuracy: deduction 1.1 % → 31.1 %,"
+    " abduction 1.1 % → 16.1 %,"
     " induction 1.1 % → 11.1 %; the best constant answer scores 8.2 %."
   ) in page.text("p")
 
@@ -19,8 +21,9 @@ def test_verdict_before_the_first_evaluation(eval_line):
   assert verdict([{"step": 1, "solve_rate/abduction": 0.5}]) == (
     "Not evaluated yet; solve rate on fresh tasks: abduction 50 %."
   )
-  assert verdict([eval_line(0)]) == (
-    "Held-out accuracy: deduction 1.1 %, abduction 1.1 %, induction 1.1 %;"
+  assert verdict([eval_line(0)], "log_loss") == (
+    "Primary measure, mean of three log-losses over the trained lengths: 2.000."
+    " Held-out accuracy: deduction 1.1 %, abduction 1.1 %, induction 1.1 %;"
     " the best constant answer scores 8.2 %."
   )
 

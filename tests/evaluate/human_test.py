@@ -86,11 +86,13 @@ def test_a_model_sits_the_exam(judge):
   config.model.update({"width": 32, "layers": 1, "hidden": 32})
   network = build.build_network(config)
   exam = exam_at(judge, SMALL, human.load()[-12:])
-  grades = examiner(network, exam, judge)(network.init(jax.random.key(0)))
+  graded = examiner(network, exam, judge)(network.init(jax.random.key(0)))
   assert judge.failure is None
-  assert all(g.shape == exam.pair.shape for g in grades.values())
-  perfect = {k: np.full_like(g, RIGHT) for k, g in grades.items()}
-  assert summarize(exam, perfect)["eval/induction/beyond"] == 1.0
+  assert all(g.shape == exam.pair.shape for g in graded.grade.values())
+  np.testing.assert_array_equal(np.bincount(graded.program), 2)
+  perfect = {k: np.full_like(g, RIGHT) for k, g in graded.grade.items()}
+  summary = summarize(graded._replace(grade=perfect))
+  assert summary["eval/induction/beyond"] == 1.0
 
 
 def test_a_function_without_values_is_refused(judge):

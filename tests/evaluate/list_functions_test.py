@@ -1,6 +1,7 @@
 import json
 
 import jax
+import numpy as np
 import pytest
 
 from bitzero_jax import build
@@ -8,6 +9,7 @@ from bitzero_jax import config as config_lib
 from bitzero_jax.evaluate import list_functions
 from bitzero_jax.evaluate.list_functions import ListFunction
 from bitzero_jax.language import levels, render
+from bitzero_jax.state import RIGHT
 from bitzero_jax.verify.executor import Executor
 
 LISTS = ([3, 1], [4, 0, 2], [9, 1, 1, 5], [2], [7, 3, 6])
@@ -91,15 +93,16 @@ def test_the_shortest_program_that_fits_decides(executor):
     ([same, other], [[], [wrong]], [False, False]),
   ]
   for functions, programs, expected in tried:
-    assert list_functions.solved(executor, functions, programs) == expected
+    said = list_functions.answers(executor, functions, programs)
+    assert [answer.right for answer in said] == expected
 
 
 def test_every_given_pair_counts(executor):
   nearly = function(1, sorted, ([1, 2], [3, 4], [2, 1]), ([5, 6],))
   keep, order = render.parse("x[0:]"), render.parse("sorted(x)")
-  solved = list_functions.solved
-  assert solved(executor, [nearly], [[keep]]) == [False]
-  assert solved(executor, [nearly], [[keep, order]]) == [True]
+  answers = list_functions.answers
+  assert answers(executor, [nearly], [[keep]]) == [(None, False)]
+  assert answers(executor, [nearly], [[keep, order]]) == [(order, True)]
 
 
 def test_a_level_that_the_run_has_no_room_for_is_refused(executor):
@@ -129,7 +132,7 @@ def test_the_model_stands_beside_its_baselines(executor):
     function(3, sorted, ([50, 40], [90, 70, 80]), ([31, 30],)),
     function(4, lambda x: [99 - v for v in x]),
   ]
-  scores = list_functions.score(
+  scores, answers = list_functions.score(
     executor,
     network,
     network.init(jax.random.key(0)),
@@ -152,6 +155,9 @@ def test_the_model_stands_beside_its_baselines(executor):
   assert scores["induction"] == scores["model"] / 4
   assert 0 <= scores["grammar"] <= 4
   assert scores["unknown"] == 0
+  graded = list_functions.to_graded(functions, answers, level)
+  assert (graded.grade["induction"] == RIGHT).sum() == scores["model"]
+  np.testing.assert_array_equal(graded.bucket, [0, 0, 1, 1])
   table = list_functions.lines(scores).splitlines()
   assert table[0].endswith("of 4")
   assert [row.split()[-1] for row in table[1:]] == [

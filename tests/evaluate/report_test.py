@@ -10,6 +10,7 @@ from bitzero_jax.evaluate import report
 
 PANELS = (
   "By task type",
+  "Log-loss by task type",
   "Tasks written by people",
   "Deduction by program length",
   "Abduction by program length",
@@ -24,6 +25,11 @@ PANELS = (
   "Pool",
   "Learnability",
   "Program length",
+  "Program depth",
+  "Constant programs by source",
+  "Known behaviour by source",
+  "Random tasks by learnability",
+  "Length of the programs trained on",
   "Entropy",
   "Advantage collapse",
   "Duplicate share",
@@ -48,6 +54,7 @@ def test_every_panel_and_section_is_there(workdir, written):
     "Held-out accuracy",
     "Training",
     "Proposals",
+    "Proposals over time",
     "Collapse indicators",
     "Bits",
     "Time and speed",

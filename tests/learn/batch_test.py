@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bitzero_jax.curriculum import pool as pool_lib
-from bitzero_jax.learn.batch import Draw, draw
+from bitzero_jax.learn.batch import Draw, draw, drawn_lengths
 from bitzero_jax.state import KINDS, Task
 
 PAIRS, WIDTH = 3, 4
@@ -75,6 +75,43 @@ def test_a_heavier_task_is_drawn_more_often():
   found = np.concatenate(list(owners(rows).values()))
   assert set(found) == {101, 103, 104}
   assert abs((found == 103).mean() - 0.8) < 0.05
+
+
+def test_pool_tasks_may_be_weighted_too():
+  weight = jnp.array([0.0, 3.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0])
+  spec = MANY._replace(fresh_share=0.0)
+  rows = jitted(spec, FRESH, SOUND, pool(5), jax.random.key(0), weight)
+  found = np.concatenate(list(owners(rows).values()))
+  assert set(found) == {1001, 1003}
+  assert abs((found == 1001).mean() - 0.75) < 0.05
+  rows = jitted(spec, FRESH, SOUND, pool(5), jax.random.key(0), 0 * weight)
+  assert set(np.concatenate(list(owners(rows).values()))) == {101, 103, 104}
+
+
+def lengthened(tasks, lengths):
+  """The same tasks with programs of these lengths."""
+  live = jnp.arange(5) < jnp.asarray(lengths)[:, None]
+  return tasks.replace(program=jnp.where(live, tasks.program, 0))
+
+
+def test_the_lengths_that_are_drawn_are_foreseen():
+  fresh = lengthened(FRESH, [1, 2, 3, 4, 4, 5])
+  held = pool(5)
+  held = held.replace(tasks=lengthened(held.tasks, [5, 5, 2, 2, 1, 0, 0, 0]))
+  empty = pool(0)
+  recall = jnp.array([1.0, 0, 0, 0, 3, 0, 0, 0])
+  weight = jnp.array([0.0, 1.0, 0.0, 2.0, 1.0, 0.0])
+  for share, fresh_weight, stock, pool_weight, expected in (
+    (0.25, weight, held, None, [0.15, 0.3625, 0, 0.1875, 0.3]),
+    (0.25, weight, held, recall, [0.5625, 0.0625, 0, 0.1875, 0.1875]),
+    (0.25, weight, empty, None, [0, 0.25, 0, 0.75, 0]),
+    (0.25, weight, held, 0 * recall, [0, 0.25, 0, 0.75, 0]),
+    (1.0, 0 * weight, held, None, [0.2, 0.4, 0, 0, 0.4]),
+    (1.0, 0 * weight, empty, None, [0, 0, 0, 0, 0]),
+  ):
+    spec = MANY._replace(fresh_share=share)
+    got = drawn_lengths(spec, fresh, fresh_weight, stock, pool_weight)
+    np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
 def test_everything_comes_from_where_there_is_something():
