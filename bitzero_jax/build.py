@@ -19,6 +19,7 @@ from bitzero_jax.language import grammar, levels
 from bitzero_jax.language.layout import Sizes
 from bitzero_jax.learn import advantage, reward
 from bitzero_jax.learn.batch import Draw, PolicyRows
+from bitzero_jax.learn.imitate import draw_drafts
 from bitzero_jax.learn.loss import LossWeights
 from bitzero_jax.learn.optimizer import OptimizerSpec, optimizer
 from bitzero_jax.learn.update import Learner, learn
@@ -187,13 +188,16 @@ def build_curriculum(config: Any) -> Curriculum:
 
 def build_proposer(config: Any) -> propose.Proposer:
   """Static choices of the proposing role."""
-  writers = build_curriculum(config).writers
+  curriculum = build_curriculum(config)
+  writers = curriculum.writers
   model, edits = writers is Writers.MODEL, writers is Writers.EDITS
   return propose.Proposer(
     sizes=build_language(config).sizes,
     candidates=config.propose.candidates,
     model_share=config.propose.model_share if model else 0.0,
     edit_share=config.propose.edit_share if edits else 0.0,
+    reinforced=curriculum.reward is not None,
+    imitated=curriculum.imitate is not None,
     inputs=config.language.pairs + config.language.spare,
     temperature=config.propose.temperature,
     uniform_budget=config.language.uniform_budget,
@@ -216,6 +220,7 @@ def build_parts(config: Any) -> step.Parts:
       hindsight=config.learn.hindsight,
       solve=config.learn.solve,
       propose=config.learn.propose,
+      imitate=config.learn.imitate,
       entropy=config.learn.entropy,
       clip_low=config.learn.clip_low,
       clip_high=config.learn.clip_high,
@@ -272,6 +277,9 @@ def build_parts(config: Any) -> step.Parts:
     solver_reward=functools.partial(reward.solver_reward, config.learn.wrong),
     normalize=advantage.normalize,
     policy_rows=policy_rows,
+    imitation_rows=functools.partial(
+      draw_drafts, config.learn.updates * config.learn.imitate_rows, sizes.slots
+    ),
     learn=functools.partial(learn, learner),
     updates=config.learn.updates,
     keep=functools.partial(
@@ -340,7 +348,9 @@ def rows_a_round(config: Any) -> tuple[int, int]:
   value, program = sum(sizes.answer_value), sum(sizes.answer_program)
   answers = (c.solve.fresh_rows + c.solve.buffer_rows) * c.solve.samples
   counts = [c.learn.updates * rows + answers for rows in c.learn.rows]
-  written = build_proposer(c).model_rows
+  proposer = build_proposer(c)
+  written = proposer.model_rows if proposer.reinforced else 0
+  written += c.learn.updates * c.learn.imitate_rows if proposer.imitated else 0
   lengths = (value, value, program)
   tokens = sum(n * t for n, t in zip(counts, lengths, strict=True))
   return sum(counts) + written, tokens + written * sum(sizes.proposal)

@@ -14,10 +14,12 @@ CURRICULA = (
   "random_novel",
   "trr",
   "azr",
+  "proposer",
   "edits",
   "learnability",
   "learnability_by_length",
 )
+REINFORCED = ("trr", "azr")  # whose model's rows are dealt out to the updates
 QUANTIZERS = ("identity", "absmean", "digits", "binary", "int4", "int8")
 CHOICES = {
   "wiring": ("callback", "host"),
@@ -80,9 +82,9 @@ def default() -> Any:
 
   c.curriculum = ConfigDict()
   c.curriculum.name = "trr"  # who proposes, and what is trained on
-  c.curriculum.learnability = "variance"  # trr: reward from the solve rate
+  c.curriculum.learnability = "variance"  # trr, proposer: of the solve rate
   c.curriculum.refused = -0.5  # trr: reward when the gate refuses
-  c.curriculum.top_share = 0.25  # learnability: of the sound tasks, preferred
+  c.curriculum.top_share = 0.25  # learnability, proposer: of tasks, preferred
   c.curriculum.random_share = 0.5  # learnability: of fresh rows, any sound task
 
   c.gate = ConfigDict()
@@ -109,6 +111,8 @@ def default() -> Any:
   c.learn.hindsight = 1.0  # weight of cross-entropy on the executor's answers
   c.learn.solve = 0.1  # weight of the solver's policy gradient
   c.learn.propose = 0.1  # weight of the proposer's policy gradient
+  c.learn.imitate = 0.5  # weight of cross-entropy on imitated proposals
+  c.learn.imitate_rows = 4  # imitated proposals an update
   c.learn.entropy = 0.02  # entropy bonus, per nat, inside a policy gradient
   c.learn.clip_low = 0.2  # importance ratios are clipped to [1 - low, 1 + high]
   c.learn.clip_high = 0.28
@@ -172,7 +176,8 @@ def validate(config: Any) -> None:
     "model.hidden propose.candidates solve.samples learn.updates pool.capacity "
     "executor.workers executor.steps heldout.candidates heldout.tasks "
     "every.log every.tasks every.evaluate every.save propose.temperature "
-    "solve.temperature optimizer.learning_rate optimizer.clip",
+    "solve.temperature optimizer.learning_rate optimizer.clip "
+    "learn.imitate_rows",
   )
   _within(
     config,
@@ -201,7 +206,8 @@ def validate(config: Any) -> None:
   )
   _within(
     config,
-    "learn.hindsight learn.shown_weight learn.solve learn.propose",
+    "learn.hindsight learn.shown_weight learn.solve learn.propose "
+    "learn.imitate",
     0.0,
     1e3,
   )
@@ -272,9 +278,9 @@ def _check_split(config: Any) -> None:
   )
   per_kind = fresh + config.solve.buffer_rows
   answers = per_kind * config.solve.samples
-  written = 3 * round(
-    config.propose.candidates * config.propose.model_share / 3
-  )
+  reinforced = config.curriculum.name in REINFORCED
+  share = config.propose.model_share if reinforced else 0.0
+  written = 3 * round(config.propose.candidates * share / 3)
   for rows, what in (
     (answers, "(solve.fresh_rows + solve.buffer_rows) * solve.samples"),
     (written, "propose.candidates * propose.model_share"),

@@ -97,6 +97,21 @@ class Candidates:
 
 
 @struct.dataclass
+class Drafts:
+  """Candidates as a proposer would have written them, to be learned from.
+
+  Attributes:
+    prompt: int32 [B, P].
+    answer: int32 [B, A], program and first input.
+    budget: int32 [B], most tokens that the program was allowed.
+  """
+
+  prompt: Array
+  answer: Array
+  budget: Array
+
+
+@struct.dataclass
 class Proposed:
   """A round's proposals, written one round before.
 
@@ -104,13 +119,16 @@ class Proposed:
 
   Attributes:
     candidates: Candidates [B], the model's rows first.
-    rollout: Rollout of the model's rows, None where it writes none.
+    rollout: Rollout of the model's rows, None where no policy gradient needs
+      it.
+    drafts: Drafts [B] of all rows, None where nothing is imitated.
     bounds: (items, low, high), int32 [] each: what a value of the language's
       level may be.
   """
 
   candidates: Candidates
   rollout: Rollout | None
+  drafts: Drafts | None
   bounds: Any
 
 

@@ -28,6 +28,7 @@ from bitzero_jax.state import (
   UNKNOWN,
   Answers,
   Candidates,
+  Drafts,
   LoopState,
   Outcome,
   Proposed,
@@ -46,7 +47,8 @@ class Parts(NamedTuple):
   Attributes:
     weights: params -> quantized weights.
     language: updates -> (automaton tables, bounds of values) of the level.
-    propose: (weights, tables, pool, key) -> (Candidates, Rollout or None).
+    propose: (weights, tables, pool, key) -> (Candidates, Rollout or None,
+      Drafts or None).
     judge: (Outcome, barred, pool) -> int32 [B], reason of each candidate.
     trainable: reason -> bool [B].
     probe: (weights, tables, tasks by type) -> solve rates by type.
@@ -60,7 +62,8 @@ class Parts(NamedTuple):
     solver_reward: (graded, asked) -> (reward, counts).
     normalize: (reward, counts, group, groups) -> (advantage, collapsed).
     policy_rows: (Rollout, advantage, counts) -> rows for `learn`.
-    learn: (params, optimizer, policy, fresh, weight, pool, key) ->
+    imitation_rows: (tables, Drafts, weight, key) -> further rows for `learn`.
+    learn: (params, optimizer, policy, imitated, fresh, weight, pool, key) ->
       (params, optimizer, metrics).
     updates: gradient updates that `learn` takes.
     keep: (pool, tasks, accepted, learnability, key) -> pool.
@@ -69,7 +72,7 @@ class Parts(NamedTuple):
 
   weights: Callable[..., Any]
   language: Callable[..., Any]
-  propose: Callable[..., tuple[Candidates, Rollout | None]]
+  propose: Callable[..., tuple[Candidates, Rollout | None, Drafts | None]]
   judge: Callable[..., jax.Array]
   trainable: Callable[[jax.Array], jax.Array]
   probe: Callable[..., list[jax.Array]]
@@ -82,6 +85,7 @@ class Parts(NamedTuple):
   solver_reward: Callable[..., tuple[jax.Array, jax.Array]]
   normalize: Callable[..., tuple[jax.Array, jax.Array]]
   policy_rows: Callable[..., Any]
+  imitation_rows: Callable[..., Any]
   learn: Callable[..., Any]
   updates: int
   keep: Callable[..., Any]
@@ -108,8 +112,8 @@ def propose_stage(parts: Parts, state: LoopState) -> Proposed:
   _, key, _ = _keys(state)
   tables, bounds = parts.language(state.updates)
   weights = parts.weights(state.params)
-  candidates, rollout = parts.propose(weights, tables, state.pool, key)
-  return Proposed(candidates, rollout, tuple(bounds))
+  candidates, rollout, drafts = parts.propose(weights, tables, state.pool, key)
+  return Proposed(candidates, rollout, drafts, tuple(bounds))
 
 
 def following_key(state: LoopState) -> jax.Array:
@@ -188,7 +192,7 @@ def learn_stage(
   `propose_stage` puts the new ones in.
   """
   key, fresh, reason, probed, asked, rollouts = carry
-  proposals = state.proposed.rollout
+  rollout, drafts = state.proposed.rollout, state.proposed.drafts
   learn_key, keep_key = jax.random.split(key)
   sound = parts.trainable(reason)
   kinds = len(KINDS)
@@ -213,19 +217,27 @@ def learn_stage(
   length = jnp.sum(fresh.program > 0, axis=1)
   judged = Judged(reason, sound, solve_rate, length)
   learnability = variance(solve_rate)  # the same number in every curriculum
-  if proposals is not None:
-    rows = proposals.answer.shape[0]
+  if parts.curriculum.reward is not None and rollout is not None:
+    rows = rollout.answer.shape[0]
     mine = take(judged, slice(rows))
     reward, counts = parts.curriculum.reward(mine)
     advantage, flat = parts.normalize(reward, counts, fresh.kind[:rows], kinds)
-    policy["propose"] = parts.policy_rows(proposals, advantage, counts)
+    policy["propose"] = parts.policy_rows(rollout, advantage, counts)
     metrics["advantage_collapse/propose"] = flat
+  imitated = None
+  if parts.curriculum.imitate is not None:
+    weight = parts.curriculum.imitate(judged)
+    tables, _ = parts.language(state.updates)
+    draft_key = jax.random.fold_in(learn_key, 0)
+    imitated = parts.imitation_rows(tables, drafts, weight, draft_key)
+    metrics["imitated/tasks"] = jnp.sum(weight > 0)
   metrics["advantage_collapse/solve"] = jnp.stack(collapsed).mean()
 
   params, optimizer, learned = parts.learn(
     state.params,
     state.optimizer,
     policy,
+    imitated,
     fresh,
     parts.curriculum.choose(judged),
     state.pool,

@@ -117,6 +117,9 @@ def test_rows_are_dealt_out_evenly_to_the_updates():
   validate(changed(**sizes))
   message = complaint(changed(**{**sizes, "propose__model_share": 0.25}))
   assert "propose.candidates * propose.model_share = 24" in message
+  for name in set(CURRICULA) - set(config_lib.REINFORCED):  # none to deal out
+    unlike = {"propose__model_share": 0.25, "curriculum__name": name}
+    validate(changed(**{**sizes, **unlike}))
   message = complaint(changed(**sizes, solve__buffer_rows=1))
   assert "= 33 must be a multiple of learn.updates=16" in message
 

@@ -124,6 +124,27 @@ def test_both_wirings_give_the_same_state(run, by_host):
   assert other.judge.graded == run.judge.graded
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["proposer"])
+def test_what_a_curriculum_adds_is_the_same_however_it_is_wired(executor, name):
+  one = play(tiny(curriculum__name=name), executor)
+  config = tiny(curriculum__name=name, wiring="host")
+  other = play(config, executor)
+  jax.tree.map(np.testing.assert_array_equal, one.state, other.state)
+  jax.tree.map(np.testing.assert_array_equal, one.traces, other.traces)
+
+
+@pytest.mark.slow
+def test_a_proposer_learns_from_the_prior_too(executor):
+  config = tiny(
+    wiring="host", curriculum__name="proposer", propose__model_share=0.0
+  )
+  first, second = play(config, executor).metrics
+  assert first["imitated/tasks"] > 0 and second["imitated/tasks"] > 0
+  assert np.isfinite(first["loss/imitate"])
+  assert "loss/policy/propose" not in first
+
+
 def test_a_state_from_elsewhere_goes_on_as_it_would_have(by_host, run):
   one_round, _ = by_host
   state = one_round.begin(awake(tiny(wiring="host")))

@@ -41,22 +41,22 @@ class Curriculum(NamedTuple):
   Attributes:
     name: in the table.
     writers: who writes candidates beside the prior.
-    reward: Judged -> (float32 [B], bool [B]): what the model's policy gradient
-      pays for each proposal, and whether it counts.
     choose: Judged -> float32 [B]: relative weight of each candidate among the
       fresh rows of an update, 0 where unsound. Where all are 0, rows come from
       the pool alone.
+    reward: Judged -> (float32 [B], bool [B]): what a policy gradient pays for
+      each of the model's proposals, and whether it counts. None: no policy
+      gradient.
+    imitate: Judged -> float32 [B]: relative weight of each candidate, whoever
+      wrote it, among the programs that the model learns to propose by
+      cross-entropy, 0 for never. None: it imitates nobody.
   """
 
   name: str
   writers: Writers
-  reward: Callable[[Judged], tuple[jax.Array, jax.Array]]
   choose: Callable[[Judged], jax.Array]
-
-
-def no_reward(judged: Judged) -> tuple[jax.Array, jax.Array]:
-  """Of a curriculum in which the model proposes nothing."""
-  return jnp.zeros_like(judged.solve_rate), jnp.zeros_like(judged.sound)
+  reward: Callable[[Judged], tuple[jax.Array, jax.Array]] | None = None
+  imitate: Callable[[Judged], jax.Array] | None = None
 
 
 def every_sound(judged: Judged) -> jax.Array:

@@ -5,7 +5,14 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from bitzero_jax.curriculum import azr, edits, learnability, random, trr
+from bitzero_jax.curriculum import (
+  azr,
+  edits,
+  learnability,
+  proposer,
+  random,
+  trr,
+)
 from bitzero_jax.curriculum.base import Curriculum
 
 _sfl = learnability.learnability
@@ -18,6 +25,7 @@ CURRICULA: Mapping[str, tuple[Callable[..., Curriculum], tuple[str, ...]]] = (
       "random_novel": (random.random_novel, ()),
       "trr": (trr.trr, ("learnability", "refused")),
       "azr": (azr.azr, ()),
+      "proposer": (proposer.proposer, ("learnability", "top_share")),
       "edits": (edits.edits, ()),
       "learnability": (
         functools.partial(_sfl, by_length=False),

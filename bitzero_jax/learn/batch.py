@@ -86,14 +86,10 @@ def draw(
   """
   total = sum(spec.rows)
   side, which, where = jax.random.uniform(key, (3, total))
-  ends = jnp.cumsum(weight)
-  available = ends[-1] > 0
+  index, available = pick(weight, which)
   use_fresh = (side < spec.fresh_share) | (pool.size == 0)
   use_fresh &= available
-  index = jnp.searchsorted(ends, which * ends[-1], side="right")
-  # The product may round up to the whole; nobody may land beyond the last.
-  last = weight.shape[0] - 1 - jnp.argmax(weight[::-1] > 0)
-  from_fresh = take(fresh, jnp.minimum(index, last))
+  from_fresh = take(fresh, index)
   from_pool = take(pool.tasks, _below(which, pool.size))
   tasks = choose(use_fresh, from_fresh, from_pool)
   counts = use_fresh | (pool.size > 0)
@@ -112,6 +108,24 @@ def draw(
     result[name] = GoldRows(prompt, answer, weight * counts[mine][:, None])
     begin += rows
   return result
+
+
+def pick(weight: jax.Array, uniform: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Draws rows by relative weight, with replacement.
+
+  Args:
+    weight: float32 [B], at least 0.
+    uniform: float32 [R], in [0, 1).
+
+  Returns:
+    (int32 [R] below B, bool []: whether there was any weight at all).
+  """
+  ends = jnp.cumsum(weight)
+  available = ends[-1] > 0
+  index = jnp.searchsorted(ends, uniform * ends[-1], side="right")
+  # The product may round up to the whole; nobody may land beyond the last.
+  last = weight.shape[0] - 1 - jnp.argmax(weight[::-1] > 0)
+  return jnp.minimum(index, last), available
 
 
 def _shown_outputs(tasks: Task, spec: Draw) -> jax.Array:

@@ -6,6 +6,7 @@ import numpy as np
 from bitzero_jax.curriculum.azr import azr
 from bitzero_jax.curriculum.base import Judged
 from bitzero_jax.curriculum.learnability import learnability
+from bitzero_jax.curriculum.proposer import proposer
 from bitzero_jax.curriculum.trr import trr
 from bitzero_jax.state import REASON, REASONS
 
@@ -59,3 +60,14 @@ def test_by_length_every_length_is_preferred_alike():
   weight = np.asarray(sfl.choose(sound(rates, lengths)))
   assert list(np.flatnonzero(weight)) == [0, 7]
   np.testing.assert_allclose(weight[[0, 7]], 0.5)
+
+
+def test_the_proposer_copies_the_best_new_tasks_of_each_length_alike():
+  judged = sound([0.5, 0.4, 0.4, 0.5, 1e-3, 0.02, 0.99], [2, 2, 2, 2, 8, 8, 8])
+  known = judged.reason.at[0].set(REASON["known"])
+  copies = proposer(learnability="variance", top_share=0.5)
+  weight = copies.imitate(judged._replace(reason=known))
+  # Of three new ones of length 2 two, and of three of length 8 two.
+  np.testing.assert_allclose(weight, [0, 0.25, 0, 0.25, 0, 0.25, 0.25])
+  nothing = copies.imitate(judged._replace(solve_rate=jnp.zeros(7)))
+  np.testing.assert_array_equal(nothing, np.zeros(7))

@@ -7,6 +7,7 @@ import pytest
 
 from bitzero_jax.language.levels import NEVER
 from bitzero_jax.learn.batch import GoldRows, PolicyRows
+from bitzero_jax.learn.imitate import ImitationRows
 from bitzero_jax.learn.loss import (
   Batch,
   LossWeights,
@@ -23,6 +24,7 @@ WEIGHTS = LossWeights(
   hindsight=1.0,
   solve=0.3,
   propose=0.5,
+  imitate=0.4,
   entropy=0.0,
   clip_low=0.2,
   clip_high=0.28,
@@ -246,6 +248,22 @@ def test_rows_that_do_not_count_give_no_gradient(table):
     )[0]
   )(table)
   assert float(value) == 0
+  np.testing.assert_array_equal(slope, 0)
+
+
+def test_imitation_is_the_cross_entropy_of_the_masked_policy(table):
+  heat = WEIGHTS.propose_temperature
+  rows = policy(table, heat)
+  copied = ImitationRows(rows.prompt, rows.answer, rows.bias, rows.counts)
+  total, parts = jax.jit(lambda p: loss(toy(), WEIGHTS, p, {}, {}, copied))(
+    table
+  )
+  live = (np.asarray(rows.answer) != 0) & np.asarray(rows.counts)[:, None]
+  expected = -(np.asarray(rows.log_prob) * live).sum() / live.sum()
+  assert float(parts["loss/imitate"]) == pytest.approx(expected, rel=1e-5)
+  assert float(total) == pytest.approx(0.4 * expected, rel=1e-5)
+  nobody = copied.replace(counts=jnp.zeros(6, bool))
+  slope = jax.grad(lambda p: loss(toy(), WEIGHTS, p, {}, {}, nobody)[0])(table)
   np.testing.assert_array_equal(slope, 0)
 
 
