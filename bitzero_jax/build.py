@@ -212,6 +212,7 @@ def build_parts(config: Any) -> step.Parts:
   sizes = language.sizes
   proposer = build_proposer(config)
   solver = solve.Solver(sizes, config.solve.temperature, config.solve.samples)
+  curriculum = build_curriculum(config)
   gate = rules.Gate(**config.gate.to_dict())
   learner = Learner(
     network=net,
@@ -222,6 +223,7 @@ def build_parts(config: Any) -> step.Parts:
       propose=config.learn.propose,
       imitate=config.learn.imitate,
       entropy=config.learn.entropy,
+      prior_kl=curriculum.prior_kl,
       clip_low=config.learn.clip_low,
       clip_high=config.learn.clip_high,
       solve_temperature=config.solve.temperature,
@@ -273,7 +275,7 @@ def build_parts(config: Any) -> step.Parts:
     fresh_rows=config.solve.fresh_rows,
     buffer_rows=config.solve.buffer_rows,
     probe_by_samples=config.probe.method == "samples",
-    curriculum=build_curriculum(config),
+    curriculum=curriculum,
     solver_reward=functools.partial(reward.solver_reward, config.learn.wrong),
     normalize=advantage.normalize,
     policy_rows=policy_rows,

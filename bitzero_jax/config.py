@@ -13,13 +13,18 @@ CURRICULA = (
   "random",
   "random_novel",
   "trr",
+  "trr_kl",
   "azr",
   "proposer",
   "edits",
   "learnability",
   "learnability_by_length",
 )
-REINFORCED = ("trr", "azr")  # whose model's rows are dealt out to the updates
+REINFORCED = (
+  "trr",
+  "trr_kl",
+  "azr",
+)  # whose model's rows are dealt out to the updates
 QUANTIZERS = ("identity", "absmean", "digits", "binary", "int4", "int8")
 CHOICES = {
   "wiring": ("callback", "host"),
@@ -82,8 +87,10 @@ def default() -> Any:
 
   c.curriculum = ConfigDict()
   c.curriculum.name = "trr"  # who proposes, and what is trained on
-  c.curriculum.learnability = "variance"  # trr, proposer: of the solve rate
-  c.curriculum.refused = -0.5  # trr: reward when the gate refuses
+  c.curriculum.learnability = "variance"  # what a solve rate is worth, in trr,
+  # trr_kl and proposer
+  c.curriculum.refused = -0.5  # trr, trr_kl: reward when the gate refuses
+  c.curriculum.prior_kl = 0.1  # trr_kl: weight of KL to the prior, per nat
   c.curriculum.top_share = 0.25  # learnability, proposer: of tasks, preferred
   c.curriculum.random_share = 0.5  # learnability: of fresh rows, any sound task
 
@@ -207,7 +214,7 @@ def validate(config: Any) -> None:
   _within(
     config,
     "learn.hindsight learn.shown_weight learn.solve learn.propose "
-    "learn.imitate",
+    "learn.imitate curriculum.prior_kl",
     0.0,
     1e3,
   )

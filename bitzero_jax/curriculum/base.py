@@ -47,6 +47,8 @@ class Curriculum(NamedTuple):
     reward: Judged -> (float32 [B], bool [B]): what a policy gradient pays for
       each of the model's proposals, and whether it counts. None: no policy
       gradient.
+    prior_kl: weight, per nat, of the proposing policy's divergence from the
+      grammar's prior, inside that policy gradient.
     imitate: Judged -> float32 [B]: relative weight of each candidate, whoever
       wrote it, among the programs that the model learns to propose by
       cross-entropy, 0 for never. None: it imitates nobody.
@@ -56,6 +58,7 @@ class Curriculum(NamedTuple):
   writers: Writers
   choose: Callable[[Judged], jax.Array]
   reward: Callable[[Judged], tuple[jax.Array, jax.Array]] | None = None
+  prior_kl: float = 0.0
   imitate: Callable[[Judged], jax.Array] | None = None
 
 

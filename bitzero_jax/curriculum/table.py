@@ -12,6 +12,7 @@ from bitzero_jax.curriculum import (
   proposer,
   random,
   trr,
+  trr_kl,
 )
 from bitzero_jax.curriculum.base import Curriculum
 
@@ -24,6 +25,7 @@ CURRICULA: Mapping[str, tuple[Callable[..., Curriculum], tuple[str, ...]]] = (
       "random": (random.random, ()),
       "random_novel": (random.random_novel, ()),
       "trr": (trr.trr, ("learnability", "refused")),
+      "trr_kl": (trr_kl.trr_kl, ("learnability", "refused", "prior_kl")),
       "azr": (azr.azr, ()),
       "proposer": (proposer.proposer, ("learnability", "top_share")),
       "edits": (edits.edits, ()),

@@ -9,7 +9,7 @@ from bitzero_jax.language.grammar import PAD
 from bitzero_jax.learn.batch import GoldRows, PolicyRows
 from bitzero_jax.learn.imitate import ImitationRows
 from bitzero_jax.models.network import Network
-from bitzero_jax.models.policy import chosen, entropy, log_policy
+from bitzero_jax.models.policy import chosen, divergence, entropy, log_policy
 from bitzero_jax.state import KINDS
 
 PROPOSE = "propose"
@@ -23,6 +23,7 @@ class LossWeights(NamedTuple):
     solve, propose: of the two roles' policy gradients.
     imitate: of the cross-entropy on imitated proposals.
     entropy: of the entropy bonus, per nat.
+    prior_kl: of the proposer's divergence from the grammar's prior, per nat.
     clip_low, clip_high: the importance ratio is clipped to
       [1 - clip_low, 1 + clip_high].
     solve_temperature, propose_temperature: that the two roles sampled at.
@@ -33,6 +34,7 @@ class LossWeights(NamedTuple):
   propose: float
   imitate: float
   entropy: float
+  prior_kl: float
   clip_low: float
   clip_high: float
   solve_temperature: float
@@ -189,6 +191,12 @@ def loss(
     total += share * (surrogate - weights.entropy * mean_nats)
     parts[f"loss/policy/{name}"] = surrogate
     spread[role].append(mean_nats)
+    if name == PROPOSE and weights.prior_kl:
+      prior = log_policy(jnp.zeros_like(rows.bias), rows.bias, heat)
+      strayed = jnp.sum(divergence(distribution, prior) * live)
+      strayed /= jnp.maximum(live.sum(), 1)
+      total += share * weights.prior_kl * strayed
+      parts["prior_kl/propose"] = strayed
     gap = jnp.abs(log_prob - rows.log_prob)
     if name == PROPOSE:  # written by the model of the round before
       parts["stale/propose"] = jnp.sum(gap * live) / jnp.maximum(live.sum(), 1)

@@ -41,6 +41,7 @@ CASES = [
   Case("random", Writers.NOBODY),
   Case("random_novel", Writers.NOBODY, repeats=False),
   Case("trr", Writers.MODEL, "reward"),
+  Case("trr_kl", Writers.MODEL, "reward"),
   Case("azr", Writers.MODEL, "reward"),
   Case("proposer", Writers.MODEL, "imitate"),
   Case("edits", Writers.EDITS),
@@ -82,6 +83,7 @@ def test_a_curriculum_knows_itself(case):
   learns = [n for n in ("reward", "imitate") if getattr(made, n) is not None]
   assert learns == [case.learns] * bool(case.learns)
   assert bool(case.learns) == (case.writers is Writers.MODEL)
+  assert made.prior_kl == 0 or case.learns == "reward"
 
 
 @every_case

@@ -8,6 +8,7 @@ from bitzero_jax.curriculum.base import Judged
 from bitzero_jax.curriculum.learnability import learnability
 from bitzero_jax.curriculum.proposer import proposer
 from bitzero_jax.curriculum.trr import trr
+from bitzero_jax.curriculum.trr_kl import trr_kl
 from bitzero_jax.state import REASON, REASONS
 
 
@@ -32,6 +33,15 @@ def test_trr_pays_learnability_to_what_the_gate_accepts():
   expected = np.full(len(REASONS), -0.5)
   expected[REASON["accepted"]] = 0.1875
   np.testing.assert_allclose(earned, expected)
+
+
+def test_trr_kl_pays_as_trr_does_and_has_a_leash():
+  paid = {"learnability": "variance", "refused": -0.5}
+  one, other = trr(**paid), trr_kl(**paid, prior_kl=0.25)
+  np.testing.assert_array_equal(
+    one.reward(of_each_reason(0.25))[0], other.reward(of_each_reason(0.25))[0]
+  )
+  assert (one.prior_kl, other.prior_kl) == (0.0, 0.25)
 
 
 def test_azr_pays_repeated_tasks_too_and_the_hard_ones_most():

@@ -16,7 +16,7 @@ from bitzero_jax.models.network import Network
 from bitzero_jax.state import KINDS, empty_task
 
 UPDATES, ROWS = 3, 12
-WEIGHTS = LossWeights(1.0, 0.5, 0.5, 0.5, 0.01, 0.2, 0.28, 1.0, 1.0)
+WEIGHTS = LossWeights(1.0, 0.5, 0.5, 0.5, 0.01, 0.0, 0.2, 0.28, 1.0, 1.0)
 
 
 def logits(weights, tokens, n):
