@@ -156,6 +156,7 @@ def build_state(config: Any, barred: Array) -> LoopState:
   """
   proposer = build_proposer(config)
   sizes = proposer.sizes
+  memory = build_curriculum(config).memory
   most = config.heldout.tasks * exam_lib.BUCKETS
 
   @jax.jit  # one program to compile, not a hundred
@@ -173,6 +174,7 @@ def build_state(config: Any, barred: Array) -> LoopState:
       barred=barred,
       key=jax.random.key_data(loop_key),
       proposed=propose.nothing(proposer),
+      memory=memory.start(sizes.program) if memory else None,
       verdicts=jnp.int32(0),
       unknown=jnp.int32(0),
     )

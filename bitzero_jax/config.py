@@ -16,6 +16,7 @@ CURRICULA = (
   "trr_kl",
   "azr",
   "proposer",
+  "progress",
   "edits",
   "learnability",
   "learnability_by_length",
@@ -93,6 +94,7 @@ def default() -> Any:
   c.curriculum.prior_kl = 0.1  # trr_kl: weight of KL to the prior, per nat
   c.curriculum.top_share = 0.25  # learnability, proposer: of tasks, preferred
   c.curriculum.random_share = 0.5  # learnability: of fresh rows, any sound task
+  c.curriculum.decay = 0.9  # progress: share of its memory that a round keeps
 
   c.gate = ConfigDict()
   c.gate.constant = True  # refuse programs with one output for every input
@@ -189,7 +191,7 @@ def validate(config: Any) -> None:
   _within(
     config,
     "propose.model_share propose.edit_share learn.fresh_share "
-    "curriculum.top_share curriculum.random_share",
+    "curriculum.top_share curriculum.random_share curriculum.decay",
     0.0,
     1.0,
   )
@@ -282,6 +284,11 @@ def _check_split(config: Any) -> None:
     config.probe.method == "gold" or fresh == proposed,
     f"probe.method='samples' needs solve.fresh_rows={fresh} to be "
     f"propose.candidates / 3 = {proposed}",
+  )
+  _require(
+    config.probe.method == "gold" or config.curriculum.name != "progress",
+    f"probe.method={config.probe.method!r} must be 'gold' for "
+    "curriculum.name='progress', which compares two probes",
   )
   per_kind = fresh + config.solve.buffer_rows
   answers = per_kind * config.solve.samples

@@ -206,6 +206,7 @@ class LoopState:
     barred: uint32 [H, 2], behaviours of held-out tasks, never trained on.
     key: uint32 [2], raw data of the PRNG key for the next round.
     proposed: Proposed, of the next round.
+    memory: what the curriculum remembers, None where it has no memory.
     verdicts: int32 [], verdicts asked of the executor.
     unknown: int32 [], verdicts that were Unknown.
   """
@@ -218,6 +219,7 @@ class LoopState:
   barred: jax.Array
   key: jax.Array
   proposed: Proposed
+  memory: Any
   verdicts: jax.Array
   unknown: jax.Array
 

@@ -145,7 +145,7 @@ def solve_stage(
   )
   pool_key, write_key, rest = jax.random.split(_keys(state)[2], 3)
   kinds = len(KINDS)
-  tasks = [take(fresh, slice(kind, None, kinds)) for kind in range(kinds)]
+  tasks = _by_kind(fresh)
   asked = [sound[kind::kinds] for kind in range(kinds)]
   probed = [] if parts.probe_by_samples else parts.probe(weights, tables, tasks)
   tasks = [take(own, slice(parts.fresh_rows)) for own in tasks]
@@ -175,6 +175,12 @@ def solve_stage(
   return carry, answers
 
 
+def _by_kind(tasks: Task) -> list[Task]:
+  """A round's candidates by type, of which every third one is."""
+  kinds = len(KINDS)
+  return [take(tasks, slice(kind, None, kinds)) for kind in range(kinds)]
+
+
 def _widen(answers: Answers, solved: list[tuple[Answers, Rollout]]) -> Answers:
   width = max(a.answer.shape[1] for a, _ in solved)
   fill = width - answers.answer.shape[1]
@@ -193,6 +199,8 @@ def learn_stage(
   """
   key, fresh, reason, probed, asked, rollouts = carry
   rollout, drafts = state.proposed.rollout, state.proposed.drafts
+  curriculum, remembered = parts.curriculum, state.memory
+  tables, _ = parts.language(state.updates)
   learn_key, keep_key = jax.random.split(key)
   sound = parts.trainable(reason)
   kinds = len(KINDS)
@@ -216,18 +224,20 @@ def learn_stage(
 
   length = jnp.sum(fresh.program > 0, axis=1)
   judged = Judged(reason, sound, solve_rate, length)
+  if curriculum.memory is not None:
+    recalled = curriculum.memory.recall(remembered, fresh.program)
+    judged = judged._replace(progress=recalled)
   learnability = variance(solve_rate)  # the same number in every curriculum
-  if parts.curriculum.reward is not None and rollout is not None:
+  if curriculum.reward is not None and rollout is not None:
     rows = rollout.answer.shape[0]
     mine = take(judged, slice(rows))
-    reward, counts = parts.curriculum.reward(mine)
+    reward, counts = curriculum.reward(mine)
     advantage, flat = parts.normalize(reward, counts, fresh.kind[:rows], kinds)
     policy["propose"] = parts.policy_rows(rollout, advantage, counts)
     metrics["advantage_collapse/propose"] = flat
   imitated = None
-  if parts.curriculum.imitate is not None:
-    weight = parts.curriculum.imitate(judged)
-    tables, _ = parts.language(state.updates)
+  if curriculum.imitate is not None:
+    weight = curriculum.imitate(judged)
     draft_key = jax.random.fold_in(learn_key, 0)
     imitated = parts.imitation_rows(tables, drafts, weight, draft_key)
     metrics["imitated/tasks"] = jnp.sum(weight > 0)
@@ -239,10 +249,20 @@ def learn_stage(
     policy,
     imitated,
     fresh,
-    parts.curriculum.choose(judged),
+    curriculum.choose(judged),
     state.pool,
     learn_key,
   )
+  if curriculum.memory is not None:
+    after = parts.probe(parts.weights(params), tables, _by_kind(fresh))
+    rise = jnp.stack(after, 1).reshape(-1) - solve_rate
+    remembered = curriculum.memory.update(
+      remembered, fresh.program, sound, rise
+    )
+    metrics |= {
+      f"progress/{name}": _mean(rise, sound & (fresh.source == source))
+      for source, name in enumerate(SOURCES)
+    }
   accepted = reason == REASON["accepted"]
   pool = parts.keep(state.pool, fresh, accepted, learnability, keep_key)
   every = jnp.concatenate(asked)
@@ -264,6 +284,7 @@ def learn_stage(
     barred=state.barred,
     key=following_key(state),
     proposed=state.proposed,
+    memory=remembered,
     verdicts=state.verdicts + reason.shape[0] + every.sum(),
     unknown=state.unknown + unknown,
   )

@@ -93,6 +93,15 @@ def test_names_here_are_the_names_in_the_tables():
       {"probe__method": "samples", "solve__fresh_rows": 1},
       ["probe.method='samples'", "solve.fresh_rows=1"],
     ),
+    (
+      {
+        "probe__method": "samples",
+        "solve__fresh_rows": 128,
+        "curriculum__name": "progress",
+      },
+      ["probe.method='samples'", "'gold'", "curriculum.name='progress'"],
+    ),
+    ({"curriculum__decay": 1.5}, ["curriculum.decay=1.5", "[0.0, 1.0]"]),
     ({"model__width": 100}, ["model.width=100", "8"]),
     ({"model__kv_heads": 3}, ["model.kv_heads=3", "model.heads=4"]),
     ({"quant__planes": 6}, ["quant.planes=6", "[1, 5]"]),

@@ -125,7 +125,7 @@ def test_both_wirings_give_the_same_state(run, by_host):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["proposer", "trr_kl"])
+@pytest.mark.parametrize("name", ["proposer", "trr_kl", "progress"])
 def test_what_a_curriculum_adds_is_the_same_however_it_is_wired(executor, name):
   one = play(tiny(curriculum__name=name), executor)
   config = tiny(curriculum__name=name, wiring="host")

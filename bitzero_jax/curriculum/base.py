@@ -5,7 +5,7 @@ Shape: B = candidates of a round, every task type in turn.
 
 import enum
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,12 +27,34 @@ class Judged(NamedTuple):
     sound: bool [B], may be trained on.
     solve_rate: float32 [B], in [0, 1]; 0 where unsound.
     length: int32 [B], tokens of the program.
+    progress: float32 [B], what the curriculum's memory recalls of programs like
+      it; None where it has no memory.
   """
 
   reason: jax.Array
   sound: jax.Array
   solve_rate: jax.Array
   length: jax.Array
+  progress: jax.Array | None = None
+
+
+class Memory(NamedTuple):
+  """What a curriculum remembers from round to round: learning progress.
+
+  A round with a memory probes its tasks twice, before and after the updates.
+
+  Attributes:
+    start: Lp -> memory before the first round, a pytree of arrays, which the
+      loop's state carries.
+    recall: (memory, program int32 [B, Lp]) -> float32 [B], progress of programs
+      like these.
+    update: (memory, program, sound bool [B], rise float32 [B]) -> memory; a
+      rise is how much a task's solve rate grew over the round's updates.
+  """
+
+  start: Callable[[int], Any]
+  recall: Callable[[Any, jax.Array], jax.Array]
+  update: Callable[[Any, jax.Array, jax.Array, jax.Array], Any]
 
 
 class Curriculum(NamedTuple):
@@ -52,6 +74,7 @@ class Curriculum(NamedTuple):
     imitate: Judged -> float32 [B]: relative weight of each candidate, whoever
       wrote it, among the programs that the model learns to propose by
       cross-entropy, 0 for never. None: it imitates nobody.
+    memory: of learning progress, None where nothing is remembered.
   """
 
   name: str
@@ -60,6 +83,7 @@ class Curriculum(NamedTuple):
   reward: Callable[[Judged], tuple[jax.Array, jax.Array]] | None = None
   prior_kl: float = 0.0
   imitate: Callable[[Judged], jax.Array] | None = None
+  memory: Memory | None = None
 
 
 def every_sound(judged: Judged) -> jax.Array:

@@ -9,6 +9,7 @@ from bitzero_jax.curriculum import (
   azr,
   edits,
   learnability,
+  progress,
   proposer,
   random,
   trr,
@@ -28,6 +29,7 @@ CURRICULA: Mapping[str, tuple[Callable[..., Curriculum], tuple[str, ...]]] = (
       "trr_kl": (trr_kl.trr_kl, ("learnability", "refused", "prior_kl")),
       "azr": (azr.azr, ()),
       "proposer": (proposer.proposer, ("learnability", "top_share")),
+      "progress": (progress.progress, ("decay",)),
       "edits": (edits.edits, ()),
       "learnability": (
         functools.partial(_sfl, by_length=False),

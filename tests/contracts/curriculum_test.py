@@ -44,6 +44,7 @@ CASES = [
   Case("trr_kl", Writers.MODEL, "reward"),
   Case("azr", Writers.MODEL, "reward"),
   Case("proposer", Writers.MODEL, "imitate"),
+  Case("progress", Writers.MODEL, "imitate"),
   Case("edits", Writers.EDITS),
   Case("learnability", Writers.NOBODY),
   Case("learnability_by_length", Writers.NOBODY),
@@ -65,7 +66,11 @@ def judged(codes=CODES, rates=RATES, lengths=None):
   sound = jnp.isin(codes, jnp.array([REASON[name] for name in SOUND]))
   lengths = jnp.full(codes.shape, 5) if lengths is None else lengths
   return Judged(
-    codes, sound, jnp.where(sound, rates, 0.0), jnp.asarray(lengths)
+    codes,
+    sound,
+    jnp.where(sound, rates, 0.0),
+    jnp.asarray(lengths),
+    progress=jnp.asarray(rates),
   )
 
 
