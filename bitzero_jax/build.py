@@ -13,6 +13,7 @@ from bitzero_jax import config as config_lib
 from bitzero_jax import propose, solve, step, wiring
 from bitzero_jax.curriculum import pool as pool_lib
 from bitzero_jax.curriculum import table as curricula
+from bitzero_jax.curriculum import widen
 from bitzero_jax.curriculum.base import Curriculum, Writers
 from bitzero_jax.evaluate import exam as exam_lib
 from bitzero_jax.language import grammar, levels
@@ -38,11 +39,11 @@ ACTIVATIONS = {"int8": activations.fake_quant, "none": identity}
 
 
 class Language(NamedTuple):
-  """The language of a run: static lengths, and tables by update.
+  """The language of a run: static lengths, and tables by level.
 
   Attributes:
     sizes: lengths of the widest level.
-    at: updates (int32 []) -> (Tables, Bounds) of the level then in force.
+    at: level (int32 []) -> (Tables, Bounds).
     last_bounds: Bounds of the last level.
   """
 
@@ -52,7 +53,7 @@ class Language(NamedTuple):
 
 
 def build_language(config: Any) -> Language:
-  """Tables of every level of the run, and who is in force when."""
+  """Tables of every level of the run."""
   chosen = [levels.LEVELS[name] for name in config.language.levels]
   every = [levels.build(level, config.language.weights) for level in chosen]
   bounds = [
@@ -61,10 +62,9 @@ def build_language(config: Any) -> Language:
   ]
   stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *every)
   stacked_bounds = jax.tree.map(lambda *leaves: np.stack(leaves), *bounds)
-  widen_at = np.array(config.language.widen_at, np.int32)
 
-  def at(updates):
-    index = jnp.sum(updates >= widen_at) if widen_at.size else 0
+  def at(level):
+    index = level if len(chosen) > 1 else 0  # then a constant
     pick = lambda leaf: jnp.asarray(leaf)[index]  # noqa: E731
     return jax.tree.map(pick, stacked), jax.tree.map(pick, stacked_bounds)
 
@@ -76,6 +76,14 @@ def build_language(config: Any) -> Language:
     references=config.propose.references,
   )
   return Language(sizes, at, bounds[-1])
+
+
+def build_widen(config: Any) -> widen.Widen:
+  """The rule by which the next level begins."""
+  c = config.language
+  if c.widen_rate > 0:
+    return widen.by_rate(c.widen_rate, len(c.levels))
+  return widen.by_updates(c.widen_at)
 
 
 def build_quantizer(config: Any) -> Quantizer:
@@ -174,6 +182,9 @@ def build_state(config: Any, barred: Array) -> LoopState:
       barred=barred,
       key=jax.random.key_data(loop_key),
       proposed=propose.nothing(proposer),
+      widening=widen.start(
+        config.language.widen_rounds, config.language.widen_at
+      ),
       memory=memory.start(sizes.program) if memory else None,
       verdicts=jnp.int32(0),
       unknown=jnp.int32(0),
@@ -268,6 +279,7 @@ def build_parts(config: Any) -> step.Parts:
   return step.Parts(
     weights=net.weights,
     language=language.at,
+    widen=build_widen(config),
     propose=functools.partial(propose.propose, proposer, net),
     judge=judge,
     trainable=rules.trainable,

@@ -41,7 +41,7 @@ CHOICES = {
   "optimizer.name": ("muon", "adamw"),
   "executor.engine": ("auto", "cpython", "monty"),
 }
-LEVELS = ("small", "full")
+LEVELS = ("small", "medium", "large", "full")
 
 
 def default() -> Any:
@@ -56,6 +56,9 @@ def default() -> Any:
   c.language = ConfigDict()
   c.language.levels = ("small",)  # levels in the order that a run widens
   c.language.widen_at = ()  # updates at which the 2nd, 3rd ... level begins
+  c.language.widen_rate = 0.0  # above 0: the next level begins when the mean
+  # solve rate of the prior's tasks has reached this, and not by updates
+  c.language.widen_rounds = 10  # last rounds that this mean is over
   c.language.weights = "hand"  # the grammar prior's weights, or "uniform"
   c.language.uniform_budget = True  # spread program budgets evenly by length
   c.language.pairs = 12  # input-output pairs kept for a task
@@ -186,7 +189,7 @@ def validate(config: Any) -> None:
     "executor.workers executor.steps heldout.candidates heldout.tasks "
     "every.log every.tasks every.evaluate every.save propose.temperature "
     "solve.temperature optimizer.learning_rate optimizer.clip "
-    "learn.imitate_rows",
+    "learn.imitate_rows language.widen_rounds",
   )
   _within(
     config,
@@ -198,7 +201,7 @@ def validate(config: Any) -> None:
   _within(
     config,
     "executor.unknown_limit heldout.bar_share heldout.output_share "
-    "optimizer.final_share",
+    "optimizer.final_share language.widen_rate",
     0.0,
     1.0,
   )
@@ -248,8 +251,14 @@ def _check_language(language: Any) -> None:
       level in LEVELS,
       f"language.levels: {level!r} must be one of {', '.join(LEVELS)}",
     )
+  by_rate = language.widen_rate > 0
   _require(
-    len(language.levels) == len(language.widen_at) + 1,
+    not (by_rate and language.widen_at),
+    f"language.widen_at={language.widen_at} must be empty where "
+    f"language.widen_rate={language.widen_rate} decides",
+  )
+  _require(
+    by_rate or len(language.levels) == len(language.widen_at) + 1,
     f"language.widen_at={language.widen_at} must hold one update for each of "
     f"language.levels={language.levels} but the first",
   )

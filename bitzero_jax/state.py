@@ -194,6 +194,20 @@ class Pool:
 
 
 @struct.dataclass
+class Widening:
+  """How wide the language is, and whether the model is ready for more.
+
+  Attributes:
+    level: int32 [], index of the level in force.
+    recent: float32 [R], mean solve rates of the prior's tasks in the last
+      rounds, the newest last; 0 where there was none.
+  """
+
+  level: Array
+  recent: Array
+
+
+@struct.dataclass
 class LoopState:
   """All that survives a preemption, as one pytree.
 
@@ -206,6 +220,7 @@ class LoopState:
     barred: uint32 [H, 2], behaviours of held-out tasks, never trained on.
     key: uint32 [2], raw data of the PRNG key for the next round.
     proposed: Proposed, of the next round.
+    widening: Widening.
     memory: what the curriculum remembers, None where it has no memory.
     verdicts: int32 [], verdicts asked of the executor.
     unknown: int32 [], verdicts that were Unknown.
@@ -219,6 +234,7 @@ class LoopState:
   barred: jax.Array
   key: jax.Array
   proposed: Proposed
+  widening: Widening
   memory: Any
   verdicts: jax.Array
   unknown: jax.Array

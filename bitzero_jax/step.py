@@ -19,8 +19,10 @@ from flax import struct
 
 from bitzero_jax.curriculum.base import Curriculum, Judged
 from bitzero_jax.learn.reward import variance
+from bitzero_jax.quant.ordered_sum import ordered_sum
 from bitzero_jax.state import (
   KINDS,
+  PRIOR,
   REASON,
   REASONS,
   RIGHT,
@@ -34,6 +36,7 @@ from bitzero_jax.state import (
   Proposed,
   Rollout,
   Task,
+  Widening,
   join,
   take,
 )
@@ -46,7 +49,8 @@ class Parts(NamedTuple):
 
   Attributes:
     weights: params -> quantized weights.
-    language: updates -> (automaton tables, bounds of values) of the level.
+    language: level -> (automaton tables, bounds of values).
+    widen: (Widening, updates, solve rate of the prior's tasks) -> Widening.
     propose: (weights, tables, pool, key) -> (Candidates, Rollout or None,
       Drafts or None).
     judge: (Outcome, barred, pool) -> int32 [B], reason of each candidate.
@@ -72,6 +76,7 @@ class Parts(NamedTuple):
 
   weights: Callable[..., Any]
   language: Callable[..., Any]
+  widen: Callable[..., Widening]
   propose: Callable[..., tuple[Candidates, Rollout | None, Drafts | None]]
   judge: Callable[..., jax.Array]
   trainable: Callable[[jax.Array], jax.Array]
@@ -110,7 +115,7 @@ class Trace:
 def propose_stage(parts: Parts, state: LoopState) -> Proposed:
   """PROPOSE, for the round after the one that `state` begins."""
   _, key, _ = _keys(state)
-  tables, bounds = parts.language(state.updates)
+  tables, bounds = parts.language(state.widening.level)
   weights = parts.weights(state.params)
   candidates, rollout, drafts = parts.propose(weights, tables, state.pool, key)
   return Proposed(candidates, rollout, drafts, tuple(bounds))
@@ -132,7 +137,7 @@ def solve_stage(
   """GATE, PROBE, SOLVE. Returns what learning needs, and the grade request."""
   candidates = state.proposed.candidates
   weights = parts.weights(state.params)
-  tables, _ = parts.language(state.updates)
+  tables, _ = parts.language(state.widening.level)
   reason = parts.judge(outcome, state.barred, state.pool)
   sound = parts.trainable(reason)
   fresh = Task(
@@ -200,7 +205,7 @@ def learn_stage(
   key, fresh, reason, probed, asked, rollouts = carry
   rollout, drafts = state.proposed.rollout, state.proposed.drafts
   curriculum, remembered = parts.curriculum, state.memory
-  tables, _ = parts.language(state.updates)
+  tables, _ = parts.language(state.widening.level)
   learn_key, keep_key = jax.random.split(key)
   sound = parts.trainable(reason)
   kinds = len(KINDS)
@@ -275,15 +280,23 @@ def learn_stage(
     "pool/size": pool.size,
     "pool/behaviours": pool.admitted,
   }
+  updates = state.updates + parts.updates
+  random_rate = _exact_mean(solve_rate, sound & (fresh.source == PRIOR))
+  widening = parts.widen(state.widening, updates, random_rate)
+  metrics |= {
+    "level/index": widening.level,
+    "level/solve_rate": widening.recent.mean(),
+  }
   state = LoopState(
     round=state.round + 1,
-    updates=state.updates + parts.updates,
+    updates=updates,
     params=params,
     optimizer=optimizer,
     pool=pool,
     barred=state.barred,
     key=following_key(state),
     proposed=state.proposed,
+    widening=widening,
     memory=remembered,
     verdicts=state.verdicts + reason.shape[0] + every.sum(),
     unknown=state.unknown + unknown,
@@ -310,6 +323,7 @@ def _proposal_metrics(
     good = mine & sound
     metrics[f"length/{name}"] = _mean(judged.length, mine)
     metrics[f"learnability/{name}"] = _mean(learnability, good)
+    metrics[f"probe/{name}"] = _mean(judged.solve_rate, good)
     metrics[f"accept/{name}"] = _mean(reason == REASON["accepted"], mine)
   return metrics
 
@@ -317,6 +331,12 @@ def _proposal_metrics(
 def _mean(values: jax.Array, where: jax.Array) -> jax.Array:
   """Mean over the chosen rows, NaN when there are none."""
   return jnp.sum(values * where) / jnp.sum(where)
+
+
+def _exact_mean(values: jax.Array, where: jax.Array) -> jax.Array:
+  """The same, to the last bit in every program, and 0 when there are none."""
+  total = ordered_sum(jnp.where(where, values, 0.0))[0]
+  return total / jnp.maximum(jnp.sum(where), 1)
 
 
 def _histogram(rate: jax.Array, where: jax.Array) -> jax.Array:

@@ -61,7 +61,7 @@ def test_names_here_are_the_names_in_the_tables():
 @pytest.mark.parametrize(
   ("changes", "words"),
   [
-    ({"language__levels": ("tiny",)}, ["'tiny'", "small, full"]),
+    ({"language__levels": ("tiny",)}, ["'tiny'", "small, medium, large, full"]),
     ({"language__levels": ("small", "full")}, ["language.widen_at=()"]),
     (
       {
@@ -70,6 +70,16 @@ def test_names_here_are_the_names_in_the_tables():
       },
       ["language.widen_at=(20, 10)", "not decrease"],
     ),
+    (
+      {
+        "language__levels": ("small", "full"),
+        "language__widen_at": (10,),
+        "language__widen_rate": 0.3,
+      },
+      ["language.widen_at=(10,)", "empty", "language.widen_rate=0.3"],
+    ),
+    ({"language__widen_rate": 1.5}, ["language.widen_rate=1.5", "[0.0, 1.0]"]),
+    ({"language__widen_rounds": 0}, ["language.widen_rounds=0", "above 0"]),
     (
       {"language__shown": 5, "language__pairs": 5},
       ["language.shown + language.hidden = 7", "language.pairs=5"],

@@ -135,6 +135,26 @@ def test_what_a_curriculum_adds_is_the_same_however_it_is_wired(executor, name):
 
 
 @pytest.mark.slow
+def test_the_language_widens_when_the_model_is_ready(executor):
+  ready = {
+    "language__levels": ("small", "full"),
+    "language__widen_rate": 1e-12,
+    "language__widen_rounds": 2,
+  }
+  one = play(tiny(**ready), executor)
+  other = play(tiny(**ready, wiring="host"), executor)
+  jax.tree.map(np.testing.assert_array_equal, one.state, other.state)
+  assert int(one.state.widening.level) == 1
+  assert [int(m["level/index"]) for m in one.metrics] == [1, 1]
+  # The second round's proposals were still those of the first level.
+  high = [int(np.asarray(high)) for _, _, high in [one.state.proposed.bounds]]
+  assert high == [99]
+  assert (one.traces[1].tasks.program != 0).sum(1).max() <= 8
+  never = {**ready, "language__widen_rate": 1.0}
+  assert int(play(tiny(**never), executor).state.widening.level) == 0
+
+
+@pytest.mark.slow
 def test_a_proposer_learns_from_the_prior_too(executor):
   config = tiny(
     wiring="host", curriculum__name="proposer", propose__model_share=0.0
