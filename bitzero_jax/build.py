@@ -207,6 +207,7 @@ def build_proposer(config: Any) -> propose.Proposer:
   return propose.Proposer(
     sizes=build_language(config).sizes,
     candidates=config.propose.candidates,
+    measured=config.propose.measured,
     model_share=config.propose.model_share if model else 0.0,
     edit_share=config.propose.edit_share if edits else 0.0,
     reinforced=curriculum.reward is not None,
@@ -286,6 +287,7 @@ def build_parts(config: Any) -> step.Parts:
     probe=probe,
     solve=functools.partial(solve.solve, solver, net),
     samples=config.solve.samples,
+    candidates=config.propose.candidates,
     fresh_rows=config.solve.fresh_rows,
     buffer_rows=config.solve.buffer_rows,
     probe_by_samples=config.probe.method == "samples",

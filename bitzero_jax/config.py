@@ -83,6 +83,8 @@ def default() -> Any:
 
   c.propose = ConfigDict()
   c.propose.candidates = 384  # tasks proposed a round, a multiple of 3
+  c.propose.measured = 0  # further ones by the prior, which nobody learns from:
+  # what random tasks are worth, where the model writes all; a multiple of 3
   c.propose.model_share = 0.25  # written by the model, where the curriculum
   # lets it write; the rest by the prior
   c.propose.edit_share = 0.5  # edits of pool programs, in curriculum "edits"
@@ -208,7 +210,9 @@ def validate(config: Any) -> None:
   _within(config, "gate.outputs", 1, config.language.pairs)
   _within(config, "seed", 0, (1 << 32) - 1)
   _within(config, "quant.planes", 1, 5)
-  _within(config, "solve.buffer_rows propose.references", 0, 1 << 20)
+  _within(
+    config, "solve.buffer_rows propose.references propose.measured", 0, 1 << 20
+  )
   _within(config, "optimizer.warmup", 0, 1 << 30)
   _within(config, "learn.clip_low optimizer.b1 optimizer.b2", 0.0, 1.0)
   _within(config, "learn.clip_high optimizer.weight_decay", 0.0, 1e3)
@@ -223,10 +227,9 @@ def validate(config: Any) -> None:
     0.0,
     1e3,
   )
-  _require(
-    config.propose.candidates % 3 == 0,
-    f"propose.candidates={config.propose.candidates} must be a multiple of 3",
-  )
+  for path in ("propose.candidates", "propose.measured"):
+    rows = _get(config, path)
+    _require(rows % 3 == 0, f"{path}={rows} must be a multiple of 3")
   rows = config.learn.rows
   _require(
     len(rows) == 3 and all(type(r) is int and r >= 0 for r in rows),
@@ -295,6 +298,11 @@ def _check_split(config: Any) -> None:
     f"propose.candidates / 3 = {proposed}",
   )
   _require(
+    config.probe.method == "gold" or config.propose.measured == 0,
+    f"propose.measured={config.propose.measured} must be 0 for "
+    "probe.method='samples', which solves what it measures",
+  )
+  _require(
     config.probe.method == "gold" or config.curriculum.name != "progress",
     f"probe.method={config.probe.method!r} must be 'gold' for "
     "curriculum.name='progress', which compares two probes",
@@ -313,11 +321,11 @@ def _check_split(config: Any) -> None:
       f"{what} = {rows} must be a multiple of learn.updates="
       f"{config.learn.updates}",
     )
+  tasks = config.propose.candidates + config.propose.measured
   _require(
-    config.propose.candidates % config.devices == 0
-    and 3 * answers % config.devices == 0,
-    f"devices={config.devices} must divide propose.candidates="
-    f"{config.propose.candidates} and the {3 * answers} answers of a round",
+    tasks % config.devices == 0 and 3 * answers % config.devices == 0,
+    f"devices={config.devices} must divide propose.candidates + "
+    f"propose.measured = {tasks} and the {3 * answers} answers of a round",
   )
 
 

@@ -33,6 +33,8 @@ class Proposer(NamedTuple):
   Attributes:
     sizes: lengths of the language.
     candidates: tasks proposed in a round, a multiple of 3 (task types).
+    measured: further tasks, from the grammar's prior, that nobody learns from;
+      a multiple of 3.
     model_share: share of them that the model writes.
     edit_share: share of them that are edits of pool programs. The rest come
       from the grammar's prior.
@@ -47,6 +49,7 @@ class Proposer(NamedTuple):
 
   sizes: Sizes
   candidates: int
+  measured: int
   model_share: float
   edit_share: float
   reinforced: bool
@@ -54,6 +57,11 @@ class Proposer(NamedTuple):
   inputs: int
   temperature: float
   uniform_budget: bool
+
+  @property
+  def rows(self) -> int:
+    """Tasks proposed in a round, those that are only measured among them."""
+    return self.candidates + self.measured
 
   @property
   def model_rows(self) -> int:
@@ -70,7 +78,7 @@ def nothing(proposer: Proposer) -> Proposed:
   """Padding in the shape of a round's proposals."""
   sizes, rows, written = (
     proposer.sizes,
-    proposer.candidates,
+    proposer.rows,
     proposer.model_rows,
   )
   prompt, answer = sizes.proposal
@@ -115,20 +123,21 @@ def propose(
   the pool is empty nothing can be edited, and the prior writes those rows too.
 
   Returns:
-    The candidates, the model's rows first and edits last; the rollout of the
-    model's rows, and drafts of all rows, each None where it is not needed.
+    The candidates: the model's rows, the prior's, edits, and last those that
+    are only measured. The rollout of the model's rows, and drafts of all rows,
+    each None where it is not needed.
   """
-  sizes = proposer.sizes
+  sizes, rows = proposer.sizes, proposer.rows
   reference_key, write_key, budget_key, prior_key, input_key = jax.random.split(
     key, 5
   )
   edits = proposer.edit_rows
   written, length = proposer.model_rows, sizes.proposal[1]
-  drawn = proposer.candidates - written
-  plan = layout.proposal_plan(tables, proposer.candidates)
+  drawn = rows - written
+  plan = layout.proposal_plan(tables, rows)
   if proposer.uniform_budget:
     budget = jax.random.randint(
-      budget_key, (proposer.candidates,), SHORTEST, tables.program + 1
+      budget_key, (rows,), SHORTEST, tables.program + 1
     )
     plan = plan._replace(budget=plan.budget.at[:, 0].set(budget))
   rollout, prompts, answers = None, [], []
@@ -149,31 +158,32 @@ def propose(
     answers.append(rollout.answer)
   if drawn:
     rest = take(plan, slice(written, None))
-    rows = prior.sample(tables, rest, prior_key, length, sizes.slots)
-    answers.append(rows)
+    answers.append(prior.sample(tables, rest, prior_key, length, sizes.slots))
     rest_key = jax.random.fold_in(reference_key, written)
     prompts.append(_prompts(proposer, pool, drawn, rest_key))
   answer = jnp.concatenate(answers)
   program, first = layout.split_proposal(answer, sizes)
-  source = jnp.arange(proposer.candidates) < written
+  source = jnp.arange(rows) < written
   source = jnp.where(source, MODEL, PRIOR)
   if edits:
     edited = _edits(proposer, tables, pool, jax.random.fold_in(key, edits))
     some = pool.size > 0
-    program = program.at[-edits:].set(jnp.where(some, edited, program[-edits:]))
-    source = source.at[-edits:].set(jnp.where(some, EDIT, PRIOR))
+    end = proposer.candidates
+    mine = slice(end - edits, end)
+    program = program.at[mine].set(jnp.where(some, edited, program[mine]))
+    source = source.at[mine].set(jnp.where(some, EDIT, PRIOR))
   spare = proposer.inputs - 1
   others = prior.sample(
     tables,
-    layout.argument_plan(tables, proposer.candidates * spare),
+    layout.argument_plan(tables, rows * spare),
     input_key,
     sizes.value,
     sizes.slots,
-  ).reshape(proposer.candidates, spare, sizes.value)
+  ).reshape(rows, spare, sizes.value)
   candidates = Candidates(
     program=program,
     inputs=jnp.concatenate([first[:, None], others], axis=1),
-    kind=jnp.arange(proposer.candidates) % 3,
+    kind=jnp.arange(rows) % 3,
     source=source,
   )
   drafts = Drafts(jnp.concatenate(prompts), answer, plan.budget[:, 0])

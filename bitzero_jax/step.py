@@ -59,6 +59,7 @@ class Parts(NamedTuple):
     solve: (weights, tables, tasks, pairs, asked, key), each by type, ->
       (Answers, Rollout) by type.
     samples: answers that `solve` gives to each task.
+    candidates: that are learned from; any beyond are only measured.
     fresh_rows: candidates of each type that are solved, the model's first.
     buffer_rows: pool tasks of each type that are solved beside the fresh ones.
     probe_by_samples: take solve rates from graded samples, not from `probe`.
@@ -83,6 +84,7 @@ class Parts(NamedTuple):
   probe: Callable[..., list[jax.Array]]
   solve: Callable[..., list[tuple[Answers, Rollout]]]
   samples: int
+  candidates: int
   fresh_rows: int
   buffer_rows: int
   probe_by_samples: bool
@@ -203,8 +205,7 @@ def learn_stage(
   `propose_stage` puts the new ones in.
   """
   key, fresh, reason, probed, asked, rollouts = carry
-  rollout, drafts = state.proposed.rollout, state.proposed.drafts
-  curriculum, remembered = parts.curriculum, state.memory
+  curriculum = parts.curriculum
   tables, _ = parts.language(state.widening.level)
   learn_key, keep_key = jax.random.split(key)
   sound = parts.trainable(reason)
@@ -230,19 +231,23 @@ def learn_stage(
   length = jnp.sum(fresh.program > 0, axis=1)
   judged = Judged(reason, sound, solve_rate, length)
   if curriculum.memory is not None:
-    recalled = curriculum.memory.recall(remembered, fresh.program)
+    recalled = curriculum.memory.recall(state.memory, fresh.program)
     judged = judged._replace(progress=recalled)
   learnability = variance(solve_rate)  # the same number in every curriculum
+  # What lies beyond is measured, and nobody learns from it.
+  tasks, lesson, worth = take(
+    (fresh, judged, learnability), slice(parts.candidates)
+  )
+  rollout, drafts = state.proposed.rollout, state.proposed.drafts
   if curriculum.reward is not None and rollout is not None:
-    rows = rollout.answer.shape[0]
-    mine = take(judged, slice(rows))
-    reward, counts = curriculum.reward(mine)
-    advantage, flat = parts.normalize(reward, counts, fresh.kind[:rows], kinds)
+    mine = slice(rollout.answer.shape[0])
+    reward, counts = curriculum.reward(take(lesson, mine))
+    advantage, flat = parts.normalize(reward, counts, tasks.kind[mine], kinds)
     policy["propose"] = parts.policy_rows(rollout, advantage, counts)
     metrics["advantage_collapse/propose"] = flat
   imitated = None
   if curriculum.imitate is not None:
-    weight = curriculum.imitate(judged)
+    weight = curriculum.imitate(lesson)
     draft_key = jax.random.fold_in(learn_key, 0)
     imitated = parts.imitation_rows(tables, drafts, weight, draft_key)
     metrics["imitated/tasks"] = jnp.sum(weight > 0)
@@ -253,23 +258,24 @@ def learn_stage(
     state.optimizer,
     policy,
     imitated,
-    fresh,
-    curriculum.choose(judged),
+    tasks,
+    curriculum.choose(lesson),
     state.pool,
     learn_key,
   )
+  memory = state.memory
   if curriculum.memory is not None:
     after = parts.probe(parts.weights(params), tables, _by_kind(fresh))
     rise = jnp.stack(after, 1).reshape(-1) - solve_rate
-    remembered = curriculum.memory.update(
-      remembered, fresh.program, sound, rise
+    memory = curriculum.memory.update(
+      memory, tasks.program, lesson.sound, rise[: parts.candidates]
     )
     metrics |= {
       f"progress/{name}": _mean(rise, sound & (fresh.source == source))
       for source, name in enumerate(SOURCES)
     }
-  accepted = reason == REASON["accepted"]
-  pool = parts.keep(state.pool, fresh, accepted, learnability, keep_key)
+  accepted = lesson.reason == REASON["accepted"]
+  pool = parts.keep(state.pool, tasks, accepted, worth, keep_key)
   every = jnp.concatenate(asked)
   unknown = jnp.sum((graded == UNKNOWN) & every)
   unknown += jnp.sum(reason == REASON["unknown"])
@@ -297,7 +303,7 @@ def learn_stage(
     key=following_key(state),
     proposed=state.proposed,
     widening=widening,
-    memory=remembered,
+    memory=memory,
     verdicts=state.verdicts + reason.shape[0] + every.sum(),
     unknown=state.unknown + unknown,
   )

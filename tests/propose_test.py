@@ -19,6 +19,7 @@ SIZES = Sizes(program=8, value=7, shown=4, hidden=2, references=2)
 PROPOSER = Proposer(
   sizes=SIZES,
   candidates=48,
+  measured=0,
   model_share=0.5,
   edit_share=0.0,
   reinforced=True,
@@ -139,6 +140,21 @@ def test_every_row_has_a_draft_that_asks_for_it(run):
   for answer, program in zip(drafts.answer, found.program, strict=True):
     written = render.strip(program.tolist())
     assert render.strip(answer.tolist())[: len(written)] == written
+
+
+@pytest.mark.parametrize("shares", [(1.0, 0.0), (0.0, 1.0)])
+def test_tasks_to_measure_come_last_and_from_the_prior(run, shares):
+  model, edits = shares
+  more = {"model_share": model, "edit_share": edits, "measured": 6}
+  found, rollout, drafts = run(pool("sorted(x)"), **more)
+  writer = MODEL if model else EDIT
+  np.testing.assert_array_equal(found.source, [writer] * 48 + [PRIOR] * 6)
+  assert (np.asarray(found.program)[:, 0] != g.PAD).all()
+  padding = nothing(PROPOSER._replace(**more))
+  chex.assert_trees_all_equal_shapes_and_dtypes(
+    (padding.candidates, padding.rollout, padding.drafts),
+    (found, rollout, drafts),
+  )
 
 
 def test_what_nobody_learns_from_is_not_kept(run):

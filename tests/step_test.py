@@ -155,6 +155,27 @@ def test_the_language_widens_when_the_model_is_ready(executor):
 
 
 @pytest.mark.slow
+def test_tasks_to_measure_are_measured_and_nothing_else(executor):
+  config = tiny(
+    wiring="host",
+    curriculum__name="progress",
+    propose__model_share=1.0,
+    propose__measured=24,
+  )
+  got = play(config, executor)
+  assert got.judge.graded == [24] * ROUNDS
+  admitted = 0
+  for metrics, trace in zip(got.metrics, got.traces, strict=True):
+    np.testing.assert_array_equal(trace.tasks.source, [1] * 24 + [0] * 24)
+    for name in ("learnability/random", "progress/random", "probe/random"):
+      assert np.isfinite(metrics[name])
+    assert (trace.reason[24:] == REASON["accepted"]).any()
+    admitted += int((trace.reason[:24] == REASON["accepted"]).sum())
+  assert int(got.state.pool.admitted) == admitted
+  assert (got.state.pool.tasks.source[: int(got.state.pool.size)] == 1).all()
+
+
+@pytest.mark.slow
 def test_a_proposer_learns_from_the_prior_too(executor):
   config = tiny(
     wiring="host", curriculum__name="proposer", propose__model_share=0.0
