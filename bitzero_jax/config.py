@@ -246,6 +246,15 @@ def validate(config: Any) -> None:
     f"model.kv_heads={model.kv_heads} must divide model.heads={model.heads}",
   )
   _check_split(config)
+  propose = config.propose
+  _require(
+    config.language.widen_rate == 0
+    or propose.measured > 0
+    or max(propose.model_share, propose.edit_share) < 1,
+    f"propose.measured={propose.measured} must be above 0 for "
+    f"language.widen_rate={config.language.widen_rate}, which looks at the "
+    "prior's tasks, where another share is 1",
+  )
 
 
 def _check_language(language: Any) -> None:

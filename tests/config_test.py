@@ -79,6 +79,14 @@ def test_names_here_are_the_names_in_the_tables():
       ["language.widen_at=(10,)", "empty", "language.widen_rate=0.3"],
     ),
     ({"language__widen_rate": 1.5}, ["language.widen_rate=1.5", "[0.0, 1.0]"]),
+    (
+      {
+        "language__levels": ("small", "full"),
+        "language__widen_rate": 0.3,
+        "propose__model_share": 1.0,
+      },
+      ["propose.measured=0", "language.widen_rate=0.3"],
+    ),
     ({"language__widen_rounds": 0}, ["language.widen_rounds=0", "above 0"]),
     (
       {"language__shown": 5, "language__pairs": 5},
