@@ -21,11 +21,8 @@ CURRICULA = (
   "learnability",
   "learnability_by_length",
 )
-REINFORCED = (
-  "trr",
-  "trr_kl",
-  "azr",
-)  # whose model's rows are dealt out to the updates
+# Those with a policy gradient, whose rows are dealt out to the updates.
+REINFORCED = ("trr", "trr_kl", "azr")
 QUANTIZERS = ("identity", "absmean", "digits", "binary", "int4", "int8")
 CHOICES = {
   "wiring": ("callback", "host"),

@@ -248,7 +248,8 @@ def learn_stage(
   imitated = None
   if curriculum.imitate is not None:
     weight = curriculum.imitate(lesson)
-    draft_key = jax.random.fold_in(learn_key, 0)
+    # Below this number are the keys of the updates.
+    draft_key = jax.random.fold_in(learn_key, parts.updates)
     imitated = parts.imitation_rows(tables, drafts, weight, draft_key)
     metrics["imitated/tasks"] = jnp.sum(weight > 0)
   metrics["advantage_collapse/solve"] = jnp.stack(collapsed).mean()

@@ -44,7 +44,7 @@ def progress(*, decay: float) -> base.Curriculum:
   2017, arXiv:1704.03003, for gains of probability as a curriculum's reward.
 
   Args:
-    decay: share of the sums that a round keeps of those before, in [0, 1).
+    decay: share of the sums that a round keeps of those before, in [0, 1].
   """
 
   def start(longest: int) -> Groups:
