@@ -72,7 +72,7 @@ class Curriculum(NamedTuple):
     prior_kl: weight, per nat, of the proposing policy's divergence from the
       grammar's prior, inside that policy gradient.
     imitate: Judged -> float32 [B]: relative weight of each candidate, whoever
-      wrote it, among the programs that the model learns to propose by
+      wrote it, among those whose programs the model learns to propose by
       cross-entropy, 0 for never. None: it imitates nobody.
     memory: of learning progress, None where nothing is remembered.
   """

@@ -12,11 +12,11 @@ def proposer(*, learnability: str, top_share: float) -> base.Curriculum:
   """Expert iteration: cross-entropy on the round's best programs.
 
   Of the candidates that the gate accepted, so new ones, whoever wrote them,
-  the most learnable of each program length are imitated, all alike. Constants,
-  identities, duplicates and what fails weigh nothing, so nothing is pushed
-  away and there is no baseline to fool. Each length gives the same share,
-  because the probability of a whole answer falls with the length of a program:
-  ranked together, the shortest would win.
+  the most learnable of each program length are imitated, all alike; of each
+  the program, not its input. Constants, identities, duplicates and what fails
+  weigh nothing, so nothing is pushed away and there is no baseline to fool.
+  Each length gives the same share, because the probability of a whole answer
+  falls with the length of a program: ranked together, the shortest would win.
 
   Source: reward-weighted regression, Peters and Schaal 2007, with weights 0
   and 1; expert iteration, Anthony et al. 2017, arXiv:1705.08439.

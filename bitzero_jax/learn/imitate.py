@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from bitzero_jax.language import automaton, layout
+from bitzero_jax.language.grammar import LIST_OPEN, PAD
 from bitzero_jax.language.levels import Tables
 from bitzero_jax.learn.batch import pick
 from bitzero_jax.state import Drafts, take
@@ -18,13 +19,14 @@ class ImitationRows:
     prompt: int32 [B, P].
     answer: int32 [B, A].
     bias: float32 [B, A, V], the grammar's part of the proposing policy.
-    counts: bool [B], False where there was nothing to imitate.
+    scored: bool [B, A], the tokens that are learned: the program's, and none
+      where there was nothing to imitate.
   """
 
   prompt: jax.Array
   answer: jax.Array
   bias: jax.Array
-  counts: jax.Array
+  scored: jax.Array
 
 
 def draw_drafts(
@@ -36,6 +38,9 @@ def draw_drafts(
   key: jax.Array,
 ) -> ImitationRows:
   """Draws drafts by weight, with replacement, and says what bound them.
+
+  The program alone is learned. A solve rate is that of a draft's own first
+  input, so whoever copied inputs too would soon write lists of one item.
 
   The bias is that of the level now in force, under the budget that the draft
   was written under: what the policy that is to learn it would see. It is made
@@ -56,5 +61,6 @@ def draw_drafts(
   bias = jax.vmap(
     lambda p, row: automaton.bias_along(tables, p, row, slots, 1.0)
   )(plan, drawn.answer)
-  counts = jnp.broadcast_to(available, (rows,))
-  return ImitationRows(drawn.prompt, drawn.answer, bias, counts)
+  begun = jnp.cumsum(drawn.answer == LIST_OPEN, axis=1) > 0  # the input
+  scored = available & ~begun & (drawn.answer != PAD)
+  return ImitationRows(drawn.prompt, drawn.answer, bias, scored)

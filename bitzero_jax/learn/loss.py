@@ -116,7 +116,7 @@ def policy_loss(
 def imitation_loss(
   logits: jax.Array, rows: ImitationRows, temperature: float
 ) -> jax.Array:
-  """Cross-entropy of proposals under the policy that samples them.
+  """Cross-entropy of programs under the policy that samples them.
 
   That policy is masked and carries the grammar's log-prior, so what the model
   learns is the difference to the prior.
@@ -127,11 +127,11 @@ def imitation_loss(
     temperature: that the proposer samples at.
 
   Returns:
-    float32 [], mean nats a token.
+    float32 [], mean nats a scored token.
   """
   log_prob = chosen(log_policy(logits, rows.bias, temperature), rows.answer)
-  live = (rows.answer != PAD) & rows.counts[:, None]
-  return -jnp.sum(log_prob * live) / jnp.maximum(jnp.sum(live), 1)
+  scored = jnp.maximum(jnp.sum(rows.scored), 1)
+  return -jnp.sum(log_prob * rows.scored) / scored
 
 
 def loss(

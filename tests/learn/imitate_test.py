@@ -55,7 +55,9 @@ def drawn(tables, drafts, weight):
   )
 
 
-def test_the_bias_is_the_one_that_the_sampler_saw(tables, written):
+def test_the_program_is_scored_under_the_bias_that_the_sampler_saw(
+  tables, written
+):
   rollout, drafts = written
   got = drawn(tables, drafts, np.ones(ROWS, np.float32))
   owner = np.asarray(got.prompt[:, 0]) // SIZES.proposal[0]
@@ -63,7 +65,10 @@ def test_the_bias_is_the_one_that_the_sampler_saw(tables, written):
   for name in ("prompt", "answer", "bias"):
     expected = np.asarray(getattr(rollout, name))[owner]
     np.testing.assert_array_equal(getattr(got, name), expected)
-  assert np.asarray(got.counts).all()
+  program, _ = layout.split_proposal(got.answer, SIZES)
+  length = (np.asarray(program) != grammar.PAD).sum(1)
+  column = np.arange(SIZES.proposal[1])
+  np.testing.assert_array_equal(got.scored, column < length[:, None])
 
 
 def test_weights_say_how_often(tables, written):
@@ -76,4 +81,4 @@ def test_weights_say_how_often(tables, written):
 
 def test_without_weight_nothing_counts(tables, written):
   got = drawn(tables, written[1], np.zeros(ROWS, np.float32))
-  assert not np.asarray(got.counts).any()
+  assert not np.asarray(got.scored).any()

@@ -289,15 +289,16 @@ def test_the_leash_is_the_divergence_from_the_prior(table):
 def test_imitation_is_the_cross_entropy_of_the_masked_policy(table):
   heat = WEIGHTS.propose_temperature
   rows = policy(table, heat)
-  copied = ImitationRows(rows.prompt, rows.answer, rows.bias, rows.counts)
+  live = (np.asarray(rows.answer) != 0) & np.asarray(rows.counts)[:, None]
+  live[:, 2:] = False  # the input, say
+  copied = ImitationRows(rows.prompt, rows.answer, rows.bias, jnp.array(live))
   total, parts = jax.jit(lambda p: loss(toy(), WEIGHTS, p, {}, {}, copied))(
     table
   )
-  live = (np.asarray(rows.answer) != 0) & np.asarray(rows.counts)[:, None]
   expected = -(np.asarray(rows.log_prob) * live).sum() / live.sum()
   assert float(parts["loss/imitate"]) == pytest.approx(expected, rel=1e-5)
   assert float(total) == pytest.approx(0.4 * expected, rel=1e-5)
-  nobody = copied.replace(counts=jnp.zeros(6, bool))
+  nobody = copied.replace(scored=jnp.zeros((6, 4), bool))
   slope = jax.grad(lambda p: loss(toy(), WEIGHTS, p, {}, {}, nobody)[0])(table)
   np.testing.assert_array_equal(slope, 0)
 

@@ -55,7 +55,7 @@ def material():
     prompt=tokens(ROWS, 4),
     answer=tokens(ROWS, 5),
     bias=jnp.zeros((ROWS, 5, VOCABULARY)),
-    counts=jnp.ones(ROWS, bool),
+    scored=jnp.asarray(rng.random((ROWS, 5)) < 0.8),
   )
   fresh = empty_task(6, 3, 5, 4).replace(
     program=tokens(6, 5), inputs=tokens(6, 3, 4), outputs=tokens(6, 3, 4)
