@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from bitzero_jax import config as config_lib
 from bitzero_jax import propose, solve, step, wiring
 from bitzero_jax.curriculum import pool as pool_lib
-from bitzero_jax.curriculum import seen
+from bitzero_jax.curriculum import seen, widen
 from bitzero_jax.curriculum import table as curricula
 from bitzero_jax.curriculum.base import Curriculum, Writers
 from bitzero_jax.evaluate import exam as exam_lib
@@ -21,6 +21,7 @@ from bitzero_jax.language import grammar, levels
 from bitzero_jax.language.layout import Sizes
 from bitzero_jax.learn import advantage, reward
 from bitzero_jax.learn.batch import Draw, PolicyRows
+from bitzero_jax.learn.imitate import draw_drafts
 from bitzero_jax.learn.loss import LossWeights
 from bitzero_jax.learn.optimizer import OptimizerSpec, optimizer
 from bitzero_jax.learn.update import Learner, learn
@@ -39,11 +40,11 @@ ACTIVATIONS = {"int8": activations.fake_quant, "none": identity}
 
 
 class Language(NamedTuple):
-  """The language of a run: static lengths, and tables by update.
+  """The language of a run: static lengths, and tables by level.
 
   Attributes:
     sizes: lengths of the widest level.
-    at: updates (int32 []) -> (Tables, Bounds) of the level then in force.
+    at: level (int32 []) -> (Tables, Bounds).
     last_bounds: Bounds of the last level.
   """
 
@@ -53,7 +54,7 @@ class Language(NamedTuple):
 
 
 def build_language(config: Any) -> Language:
-  """Tables of every level of the run, and who is in force when."""
+  """Tables of every level of the run."""
   chosen = [levels.LEVELS[name] for name in config.language.levels]
   every = [levels.build(level, config.language.weights) for level in chosen]
   bounds = [
@@ -62,10 +63,9 @@ def build_language(config: Any) -> Language:
   ]
   stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *every)
   stacked_bounds = jax.tree.map(lambda *leaves: np.stack(leaves), *bounds)
-  widen_at = np.array(config.language.widen_at, np.int32)
 
-  def at(updates):
-    index = jnp.sum(updates >= widen_at) if widen_at.size else 0
+  def at(level):
+    index = level if len(chosen) > 1 else 0  # then a constant
     pick = lambda leaf: jnp.asarray(leaf)[index]  # noqa: E731
     return jax.tree.map(pick, stacked), jax.tree.map(pick, stacked_bounds)
 
@@ -77,6 +77,14 @@ def build_language(config: Any) -> Language:
     references=config.propose.references,
   )
   return Language(sizes, at, bounds[-1])
+
+
+def build_widen(config: Any) -> widen.Widen:
+  """The rule by which the next level begins."""
+  c = config.language
+  if c.widen_rate > 0:
+    return widen.by_rate(c.widen_rate, len(c.levels))
+  return widen.by_updates(c.widen_at)
 
 
 def build_quantizer(config: Any) -> Quantizer:
@@ -157,6 +165,7 @@ def build_state(config: Any, barred: Array) -> LoopState:
   """
   proposer = build_proposer(config)
   sizes = proposer.sizes
+  memory = build_curriculum(config).memory
   most = config.heldout.tasks * exam_lib.BUCKETS
 
   @jax.jit  # one program to compile, not a hundred
@@ -175,6 +184,10 @@ def build_state(config: Any, barred: Array) -> LoopState:
       seen=seen.nothing(),
       key=jax.random.key_data(loop_key),
       proposed=propose.nothing(proposer),
+      widening=widen.start(
+        config.language.widen_rounds, config.language.widen_at
+      ),
+      memory=memory.start(sizes.program) if memory else None,
       verdicts=jnp.int32(0),
       unknown=jnp.int32(0),
     )
@@ -190,13 +203,17 @@ def build_curriculum(config: Any) -> Curriculum:
 
 def build_proposer(config: Any) -> propose.Proposer:
   """Static choices of the proposing role."""
-  writers = build_curriculum(config).writers
+  curriculum = build_curriculum(config)
+  writers = curriculum.writers
   model, edits = writers is Writers.MODEL, writers is Writers.EDITS
   return propose.Proposer(
     sizes=build_language(config).sizes,
     candidates=config.propose.candidates,
+    measured=config.propose.measured,
     model_share=config.propose.model_share if model else 0.0,
     edit_share=config.propose.edit_share if edits else 0.0,
+    reinforced=curriculum.reward is not None,
+    imitated=curriculum.imitate is not None,
     inputs=config.language.pairs + config.language.spare,
     temperature=config.propose.temperature,
     uniform_budget=config.language.uniform_budget,
@@ -211,6 +228,7 @@ def build_parts(config: Any) -> step.Parts:
   sizes = language.sizes
   proposer = build_proposer(config)
   solver = solve.Solver(sizes, config.solve.temperature, config.solve.samples)
+  curriculum = build_curriculum(config)
   gate = rules.Gate(**config.gate.to_dict())
   learner = Learner(
     network=net,
@@ -219,7 +237,9 @@ def build_parts(config: Any) -> step.Parts:
       hindsight=config.learn.hindsight,
       solve=config.learn.solve,
       propose=config.learn.propose,
+      imitate=config.learn.imitate,
       entropy=config.learn.entropy,
+      prior_kl=curriculum.prior_kl,
       clip_low=config.learn.clip_low,
       clip_high=config.learn.clip_high,
       solve_temperature=config.solve.temperature,
@@ -262,19 +282,24 @@ def build_parts(config: Any) -> step.Parts:
   return step.Parts(
     weights=net.weights,
     language=language.at,
+    widen=build_widen(config),
     propose=functools.partial(propose.propose, proposer, net),
     judge=judge,
     trainable=rules.trainable,
     probe=probe,
     solve=functools.partial(solve.solve, solver, net),
     samples=config.solve.samples,
+    candidates=config.propose.candidates,
     fresh_rows=config.solve.fresh_rows,
     buffer_rows=config.solve.buffer_rows,
     probe_by_samples=config.probe.method == "samples",
-    curriculum=build_curriculum(config),
+    curriculum=curriculum,
     solver_reward=functools.partial(reward.solver_reward, config.learn.wrong),
     normalize=advantage.normalize,
     policy_rows=policy_rows,
+    imitation_rows=functools.partial(
+      draw_drafts, config.learn.updates * config.learn.imitate_rows, sizes.slots
+    ),
     learn=functools.partial(learn, learner),
     updates=config.learn.updates,
     keep=functools.partial(
@@ -343,7 +368,9 @@ def rows_a_round(config: Any) -> tuple[int, int]:
   value, program = sum(sizes.answer_value), sum(sizes.answer_program)
   answers = (c.solve.fresh_rows + c.solve.buffer_rows) * c.solve.samples
   counts = [c.learn.updates * rows + answers for rows in c.learn.rows]
-  written = build_proposer(c).model_rows
+  proposer = build_proposer(c)
+  written = proposer.model_rows if proposer.reinforced else 0
+  written += c.learn.updates * c.learn.imitate_rows if proposer.imitated else 0
   lengths = (value, value, program)
   tokens = sum(n * t for n, t in zip(counts, lengths, strict=True))
   return sum(counts) + written, tokens + written * sum(sizes.proposal)

@@ -14,12 +14,17 @@ CURRICULA = (
   "random",
   "random_novel",
   "trr",
+  "trr_kl",
   "azr",
+  "proposer",
+  "progress",
   "edits",
   "learnability",
   "learnability_by_length",
   "length_matched",
 )
+# Those with a policy gradient, whose rows are dealt out to the updates.
+REINFORCED = ("trr", "trr_kl", "azr")
 QUANTIZERS = ("identity", "absmean", "digits", "binary", "int4", "int8")
 CHOICES = {
   "wiring": ("callback", "host"),
@@ -37,7 +42,7 @@ CHOICES = {
   "heldout.weights": ("hand", "uniform"),
   "heldout.primary": ("accuracy", "accuracy_longer", "log_loss"),
 }
-LEVELS = ("small", "full")
+LEVELS = ("small", "medium", "large", "full")
 
 
 def default() -> Any:
@@ -52,6 +57,9 @@ def default() -> Any:
   c.language = ConfigDict()
   c.language.levels = ("small",)  # levels in the order that a run widens
   c.language.widen_at = ()  # updates at which the 2nd, 3rd ... level begins
+  c.language.widen_rate = 0.0  # above 0: the next level begins when the mean
+  # solve rate of the prior's tasks has reached this, and not by updates
+  c.language.widen_rounds = 10  # last rounds that this mean is over
   c.language.weights = "hand"  # the grammar prior's weights, or "uniform"
   c.language.uniform_budget = True  # spread program budgets evenly by length
   c.language.pairs = 12  # input-output pairs kept for a task
@@ -76,6 +84,8 @@ def default() -> Any:
 
   c.propose = ConfigDict()
   c.propose.candidates = 384  # tasks proposed a round, a multiple of 3
+  c.propose.measured = 0  # further ones by the prior, which nobody learns from:
+  # what random tasks are worth, where the model writes all; a multiple of 3
   c.propose.model_share = 0.25  # written by the model, where the curriculum
   # lets it write; the rest by the prior
   c.propose.edit_share = 0.5  # edits of pool programs, in curriculum "edits"
@@ -84,12 +94,15 @@ def default() -> Any:
 
   c.curriculum = ConfigDict()
   c.curriculum.name = "trr"  # who proposes, and what is trained on
-  c.curriculum.learnability = "variance"  # trr: reward from the solve rate
-  c.curriculum.refused = -0.5  # trr: reward when the gate refuses
-  c.curriculum.top_share = 0.25  # learnability: of the sound tasks, preferred
+  c.curriculum.learnability = "variance"  # what a solve rate is worth, in trr,
+  # trr_kl and proposer
+  c.curriculum.refused = -0.5  # trr, trr_kl: reward when the gate refuses
+  c.curriculum.prior_kl = 0.1  # trr_kl: weight of KL to the prior, per nat
+  c.curriculum.top_share = 0.25  # learnability, proposer: of tasks, preferred
   c.curriculum.random_share = 0.5  # learnability: of fresh rows, any sound task
   c.curriculum.lengths = ()  # length_matched: weights of programs of 1, 2, 3
   # and more tokens among the tasks that are trained on
+  c.curriculum.decay = 0.9  # progress: share of its memory that a round keeps
 
   c.gate = ConfigDict()
   c.gate.constant = True  # refuse programs with one output for every input
@@ -115,6 +128,8 @@ def default() -> Any:
   c.learn.hindsight = 1.0  # weight of cross-entropy on the executor's answers
   c.learn.solve = 0.1  # weight of the solver's policy gradient
   c.learn.propose = 0.1  # weight of the proposer's policy gradient
+  c.learn.imitate = 0.5  # weight of cross-entropy on imitated proposals
+  c.learn.imitate_rows = 4  # imitated proposals an update
   c.learn.entropy = 0.02  # entropy bonus, per nat, inside a policy gradient
   c.learn.clip_low = 0.2  # importance ratios are clipped to [1 - low, 1 + high]
   c.learn.clip_high = 0.28
@@ -197,26 +212,29 @@ def validate(config: Any) -> None:
     "model.hidden propose.candidates solve.samples learn.updates pool.capacity "
     "executor.workers executor.steps heldout.candidates heldout.tasks "
     "every.log every.tasks every.evaluate every.save propose.temperature "
-    "solve.temperature optimizer.learning_rate optimizer.clip",
+    "solve.temperature optimizer.learning_rate optimizer.clip "
+    "learn.imitate_rows language.widen_rounds",
   )
   _within(
     config,
     "propose.model_share propose.edit_share learn.fresh_share "
-    "curriculum.top_share curriculum.random_share",
+    "curriculum.top_share curriculum.random_share curriculum.decay",
     0.0,
     1.0,
   )
   _within(
     config,
     "executor.unknown_limit heldout.bar_share heldout.output_share "
-    "optimizer.final_share",
+    "optimizer.final_share language.widen_rate",
     0.0,
     1.0,
   )
   _within(config, "gate.outputs", 1, config.language.pairs)
   _within(config, "seed", 0, (1 << 32) - 1)
   _within(config, "quant.planes", 1, 5)
-  _within(config, "solve.buffer_rows propose.references", 0, 1 << 20)
+  _within(
+    config, "solve.buffer_rows propose.references propose.measured", 0, 1 << 20
+  )
   _within(config, "optimizer.warmup", 0, 1 << 30)
   _within(config, "learn.clip_low optimizer.b1 optimizer.b2", 0.0, 1.0)
   _within(config, "learn.clip_high optimizer.weight_decay", 0.0, 1e3)
@@ -226,14 +244,14 @@ def validate(config: Any) -> None:
   )
   _within(
     config,
-    "learn.hindsight learn.shown_weight learn.solve learn.propose",
+    "learn.hindsight learn.shown_weight learn.solve learn.propose "
+    "learn.imitate curriculum.prior_kl",
     0.0,
     1e3,
   )
-  _require(
-    config.propose.candidates % 3 == 0,
-    f"propose.candidates={config.propose.candidates} must be a multiple of 3",
-  )
+  for path in ("propose.candidates", "propose.measured"):
+    rows = _get(config, path)
+    _require(rows % 3 == 0, f"{path}={rows} must be a multiple of 3")
   _check_lengths(config.curriculum)
   rows = config.learn.rows
   _require(
@@ -251,6 +269,15 @@ def validate(config: Any) -> None:
     f"model.kv_heads={model.kv_heads} must divide model.heads={model.heads}",
   )
   _check_split(config)
+  propose = config.propose
+  _require(
+    config.language.widen_rate == 0
+    or propose.measured > 0
+    or max(propose.model_share, propose.edit_share) < 1,
+    f"propose.measured={propose.measured} must be above 0 for "
+    f"language.widen_rate={config.language.widen_rate}, which looks at the "
+    "prior's tasks, where another share is 1",
+  )
 
 
 def _check_language(language: Any) -> None:
@@ -259,8 +286,14 @@ def _check_language(language: Any) -> None:
       level in LEVELS,
       f"language.levels: {level!r} must be one of {', '.join(LEVELS)}",
     )
+  by_rate = language.widen_rate > 0
   _require(
-    len(language.levels) == len(language.widen_at) + 1,
+    not (by_rate and language.widen_at),
+    f"language.widen_at={language.widen_at} must be empty where "
+    f"language.widen_rate={language.widen_rate} decides",
+  )
+  _require(
+    by_rate or len(language.levels) == len(language.widen_at) + 1,
     f"language.widen_at={language.widen_at} must hold one update for each of "
     f"language.levels={language.levels} but the first",
   )
@@ -310,11 +343,21 @@ def _check_split(config: Any) -> None:
     f"probe.method='samples' needs solve.fresh_rows={fresh} to be "
     f"propose.candidates / 3 = {proposed}",
   )
+  _require(
+    config.probe.method == "gold" or config.propose.measured == 0,
+    f"propose.measured={config.propose.measured} must be 0 for "
+    "probe.method='samples', which solves what it measures",
+  )
+  _require(
+    config.probe.method == "gold" or config.curriculum.name != "progress",
+    f"probe.method={config.probe.method!r} must be 'gold' for "
+    "curriculum.name='progress', which compares two probes",
+  )
   per_kind = fresh + config.solve.buffer_rows
   answers = per_kind * config.solve.samples
-  written = 3 * round(
-    config.propose.candidates * config.propose.model_share / 3
-  )
+  reinforced = config.curriculum.name in REINFORCED
+  share = config.propose.model_share if reinforced else 0.0
+  written = 3 * round(config.propose.candidates * share / 3)
   for rows, what in (
     (answers, "(solve.fresh_rows + solve.buffer_rows) * solve.samples"),
     (written, "propose.candidates * propose.model_share"),
@@ -324,11 +367,11 @@ def _check_split(config: Any) -> None:
       f"{what} = {rows} must be a multiple of learn.updates="
       f"{config.learn.updates}",
     )
+  tasks = config.propose.candidates + config.propose.measured
   _require(
-    config.propose.candidates % config.devices == 0
-    and 3 * answers % config.devices == 0,
-    f"devices={config.devices} must divide propose.candidates="
-    f"{config.propose.candidates} and the {3 * answers} answers of a round",
+    tasks % config.devices == 0 and 3 * answers % config.devices == 0,
+    f"devices={config.devices} must divide propose.candidates + "
+    f"propose.measured = {tasks} and the {3 * answers} answers of a round",
   )
 
 

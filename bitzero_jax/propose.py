@@ -16,6 +16,7 @@ from bitzero_jax.state import (
   MODEL,
   PRIOR,
   Candidates,
+  Drafts,
   Pool,
   Proposed,
   Rollout,
@@ -32,9 +33,13 @@ class Proposer(NamedTuple):
   Attributes:
     sizes: lengths of the language.
     candidates: tasks proposed in a round, a multiple of 3 (task types).
+    measured: further tasks, from the grammar's prior, that nobody learns from;
+      a multiple of 3.
     model_share: share of them that the model writes.
     edit_share: share of them that are edits of pool programs. The rest come
       from the grammar's prior.
+    reinforced: keep what the sampler of the model's rows knew.
+    imitated: keep every row with a prompt, the prior's too.
     inputs: M, inputs tried for each candidate.
     temperature: of the model's samples, above 0.
     uniform_budget: draw each candidate's program budget uniformly, the model's
@@ -44,11 +49,19 @@ class Proposer(NamedTuple):
 
   sizes: Sizes
   candidates: int
+  measured: int
   model_share: float
   edit_share: float
+  reinforced: bool
+  imitated: bool
   inputs: int
   temperature: float
   uniform_budget: bool
+
+  @property
+  def rows(self) -> int:
+    """Tasks proposed in a round, those that are only measured among them."""
+    return self.candidates + self.measured
 
   @property
   def model_rows(self) -> int:
@@ -65,7 +78,7 @@ def nothing(proposer: Proposer) -> Proposed:
   """Padding in the shape of a round's proposals."""
   sizes, rows, written = (
     proposer.sizes,
-    proposer.candidates,
+    proposer.rows,
     proposer.model_rows,
   )
   prompt, answer = sizes.proposal
@@ -79,6 +92,9 @@ def nothing(proposer: Proposer) -> Proposed:
     log_prob=jnp.zeros((written, answer)),
     bias=jnp.zeros((written, answer, VOCABULARY)),
   )
+  drafts = Drafts(
+    prompt=ints(rows, prompt), answer=ints(rows, answer), budget=ints(rows)
+  )
   return Proposed(
     Candidates(
       program=ints(rows, sizes.program),
@@ -86,7 +102,8 @@ def nothing(proposer: Proposer) -> Proposed:
       kind=ints(rows),
       source=ints(rows),
     ),
-    rollout if written else None,
+    rollout if written and proposer.reinforced else None,
+    drafts if proposer.imitated else None,
     bounds=(ints(), ints(), ints()),
   )
 
@@ -98,7 +115,7 @@ def propose(
   tables: Tables,
   pool: Pool,
   key: jax.Array,
-) -> tuple[Candidates, Rollout | None]:
+) -> tuple[Candidates, Rollout | None, Drafts | None]:
   """Writes the round's candidates, of every task type in equal parts.
 
   The proposer writes a program and its first input. The other inputs, for
@@ -106,31 +123,32 @@ def propose(
   the pool is empty nothing can be edited, and the prior writes those rows too.
 
   Returns:
-    The candidates, the model's rows first and edits last, and the rollout of
-    the model's rows (None when it writes none).
+    The candidates: the model's rows, the prior's, edits, and last those that
+    are only measured. The rollout of the model's rows, and drafts of all rows,
+    each None where it is not needed.
   """
-  sizes = proposer.sizes
+  sizes, rows = proposer.sizes, proposer.rows
   reference_key, write_key, budget_key, prior_key, input_key = jax.random.split(
     key, 5
   )
   edits = proposer.edit_rows
   written, length = proposer.model_rows, sizes.proposal[1]
-  drawn = proposer.candidates - written
-  plan = layout.proposal_plan(tables, proposer.candidates)
+  drawn = rows - written
+  plan = layout.proposal_plan(tables, rows)
   if proposer.uniform_budget:
     budget = jax.random.randint(
-      budget_key, (proposer.candidates,), SHORTEST, tables.program + 1
+      budget_key, (rows,), SHORTEST, tables.program + 1
     )
     plan = plan._replace(budget=plan.budget.at[:, 0].set(budget))
-  rollout, answers = None, []
+  rollout, prompts, answers = None, [], []
   if written:
-    prompts = _prompts(proposer, pool, reference_key)
+    prompts.append(_prompts(proposer, pool, written, reference_key))
     rollout = sample.write(
       network,
       weights,
       tables,
       take(plan, slice(written)),
-      prompts,
+      prompts[0],
       write_key,
       length=length,
       slots=sizes.slots,
@@ -140,31 +158,40 @@ def propose(
     answers.append(rollout.answer)
   if drawn:
     rest = take(plan, slice(written, None))
-    rows = prior.sample(tables, rest, prior_key, length, sizes.slots)
-    answers.append(rows)
-  program, first = layout.split_proposal(jnp.concatenate(answers), sizes)
-  source = jnp.arange(proposer.candidates) < written
+    answers.append(prior.sample(tables, rest, prior_key, length, sizes.slots))
+    rest_key = jax.random.fold_in(reference_key, written)
+    prompts.append(_prompts(proposer, pool, drawn, rest_key))
+  answer = jnp.concatenate(answers)
+  program, first = layout.split_proposal(answer, sizes)
+  source = jnp.arange(rows) < written
   source = jnp.where(source, MODEL, PRIOR)
   if edits:
     edited = _edits(proposer, tables, pool, jax.random.fold_in(key, edits))
     some = pool.size > 0
-    program = program.at[-edits:].set(jnp.where(some, edited, program[-edits:]))
-    source = source.at[-edits:].set(jnp.where(some, EDIT, PRIOR))
+    end = proposer.candidates
+    mine = slice(end - edits, end)
+    program = program.at[mine].set(jnp.where(some, edited, program[mine]))
+    source = source.at[mine].set(jnp.where(some, EDIT, PRIOR))
   spare = proposer.inputs - 1
   others = prior.sample(
     tables,
-    layout.argument_plan(tables, proposer.candidates * spare),
+    layout.argument_plan(tables, rows * spare),
     input_key,
     sizes.value,
     sizes.slots,
-  ).reshape(proposer.candidates, spare, sizes.value)
+  ).reshape(rows, spare, sizes.value)
   candidates = Candidates(
     program=program,
     inputs=jnp.concatenate([first[:, None], others], axis=1),
-    kind=jnp.arange(proposer.candidates) % 3,
+    kind=jnp.arange(rows) % 3,
     source=source,
   )
-  return candidates, rollout
+  drafts = Drafts(jnp.concatenate(prompts), answer, plan.budget[:, 0])
+  return (
+    candidates,
+    rollout if proposer.reinforced else None,
+    drafts if proposer.imitated else None,
+  )
 
 
 def _edits(
@@ -182,8 +209,10 @@ def _edits(
   )
 
 
-def _prompts(proposer: Proposer, pool: Pool, key: jax.Array) -> jax.Array:
+def _prompts(
+  proposer: Proposer, pool: Pool, rows: int, key: jax.Array
+) -> jax.Array:
   """Task type and K reference programs, uniform from the pool."""
-  rows, k = proposer.model_rows, proposer.sizes.references
+  k = proposer.sizes.references
   index = jax.random.randint(key, (rows, k), 0, jnp.maximum(pool.size, 1))
   return layout.proposal(jnp.arange(rows) % 3, pool.tasks.program[index])

@@ -97,6 +97,21 @@ class Candidates:
 
 
 @struct.dataclass
+class Drafts:
+  """Candidates as a proposer would have written them, to be learned from.
+
+  Attributes:
+    prompt: int32 [B, P].
+    answer: int32 [B, A], program and first input.
+    budget: int32 [B], most tokens that the program was allowed.
+  """
+
+  prompt: Array
+  answer: Array
+  budget: Array
+
+
+@struct.dataclass
 class Proposed:
   """A round's proposals, written one round before.
 
@@ -104,13 +119,16 @@ class Proposed:
 
   Attributes:
     candidates: Candidates [B], the model's rows first.
-    rollout: Rollout of the model's rows, None where it writes none.
+    rollout: Rollout of the model's rows, None where no policy gradient needs
+      it.
+    drafts: Drafts [B] of all rows, None where nothing is imitated.
     bounds: (items, low, high), int32 [] each: what a value of the language's
       level may be.
   """
 
   candidates: Candidates
   rollout: Rollout | None
+  drafts: Drafts | None
   bounds: Any
 
 
@@ -176,6 +194,20 @@ class Pool:
 
 
 @struct.dataclass
+class Widening:
+  """How wide the language is, and whether the model is ready for more.
+
+  Attributes:
+    level: int32 [], index of the level in force.
+    recent: float32 [R], mean solve rates of the prior's tasks in the last
+      rounds, the newest last; 0 where there was none.
+  """
+
+  level: Array
+  recent: Array
+
+
+@struct.dataclass
 class LoopState:
   """All that survives a preemption, as one pytree.
 
@@ -189,6 +221,8 @@ class LoopState:
     seen: bool [S], cells that count the behaviours met (`curriculum/seen.py`).
     key: uint32 [2], raw data of the PRNG key for the next round.
     proposed: Proposed, of the next round.
+    widening: Widening.
+    memory: what the curriculum remembers, None where it has no memory.
     verdicts: int32 [], verdicts asked of the executor.
     unknown: int32 [], verdicts that were Unknown.
   """
@@ -202,6 +236,8 @@ class LoopState:
   seen: jax.Array
   key: jax.Array
   proposed: Proposed
+  widening: Widening
+  memory: Any
   verdicts: jax.Array
   unknown: jax.Array
 

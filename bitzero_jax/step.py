@@ -21,6 +21,7 @@ from bitzero_jax.curriculum import seen
 from bitzero_jax.curriculum.base import Curriculum, Judged
 from bitzero_jax.language.depth import depth
 from bitzero_jax.learn.reward import variance
+from bitzero_jax.quant.ordered_sum import ordered_sum
 from bitzero_jax.state import (
   KINDS,
   PRIOR,
@@ -31,12 +32,14 @@ from bitzero_jax.state import (
   UNKNOWN,
   Answers,
   Candidates,
+  Drafts,
   LoopState,
   Outcome,
   Pool,
   Proposed,
   Rollout,
   Task,
+  Widening,
   join,
   take,
 )
@@ -50,14 +53,17 @@ class Parts(NamedTuple):
 
   Attributes:
     weights: params -> quantized weights.
-    language: updates -> (automaton tables, bounds of values) of the level.
-    propose: (weights, tables, pool, key) -> (Candidates, Rollout or None).
+    language: level -> (automaton tables, bounds of values).
+    widen: (Widening, updates, solve rate of the prior's tasks) -> Widening.
+    propose: (weights, tables, pool, key) -> (Candidates, Rollout or None,
+      Drafts or None).
     judge: (Outcome, barred, pool) -> int32 [B], reason of each candidate.
     trainable: reason -> bool [B].
     probe: (weights, tables, tasks by type) -> solve rates by type.
     solve: (weights, tables, tasks, pairs, asked, key), each by type, ->
       (Answers, Rollout) by type.
     samples: answers that `solve` gives to each task.
+    candidates: that are learned from; any beyond are only measured.
     fresh_rows: candidates of each type that are solved, the model's first.
     buffer_rows: pool tasks of each type that are solved beside the fresh ones.
     probe_by_samples: take solve rates from graded samples, not from `probe`.
@@ -65,8 +71,9 @@ class Parts(NamedTuple):
     solver_reward: (graded, asked) -> (reward, counts).
     normalize: (reward, counts, group, groups) -> (advantage, collapsed).
     policy_rows: (Rollout, advantage, counts) -> rows for `learn`.
-    learn: (params, optimizer, policy, fresh, weight, pool, key, pool weight)
-      -> (params, optimizer, metrics).
+    imitation_rows: (tables, Drafts, weight, key) -> further rows for `learn`.
+    learn: (params, optimizer, policy, imitated, fresh, weight, pool, key, pool
+      weight) -> (params, optimizer, metrics).
     updates: gradient updates that `learn` takes.
     keep: (pool, tasks, accepted, learnability, key) -> pool.
     flips: (params, params) -> share of integer codes that differ.
@@ -74,12 +81,14 @@ class Parts(NamedTuple):
 
   weights: Callable[..., Any]
   language: Callable[..., Any]
-  propose: Callable[..., tuple[Candidates, Rollout | None]]
+  widen: Callable[..., Widening]
+  propose: Callable[..., tuple[Candidates, Rollout | None, Drafts | None]]
   judge: Callable[..., jax.Array]
   trainable: Callable[[jax.Array], jax.Array]
   probe: Callable[..., list[jax.Array]]
   solve: Callable[..., list[tuple[Answers, Rollout]]]
   samples: int
+  candidates: int
   fresh_rows: int
   buffer_rows: int
   probe_by_samples: bool
@@ -87,6 +96,7 @@ class Parts(NamedTuple):
   solver_reward: Callable[..., tuple[jax.Array, jax.Array]]
   normalize: Callable[..., tuple[jax.Array, jax.Array]]
   policy_rows: Callable[..., Any]
+  imitation_rows: Callable[..., Any]
   learn: Callable[..., Any]
   updates: int
   keep: Callable[..., Any]
@@ -111,10 +121,10 @@ class Trace:
 def propose_stage(parts: Parts, state: LoopState) -> Proposed:
   """PROPOSE, for the round after the one that `state` begins."""
   _, key, _ = _keys(state)
-  tables, bounds = parts.language(state.updates)
+  tables, bounds = parts.language(state.widening.level)
   weights = parts.weights(state.params)
-  candidates, rollout = parts.propose(weights, tables, state.pool, key)
-  return Proposed(candidates, rollout, tuple(bounds))
+  candidates, rollout, drafts = parts.propose(weights, tables, state.pool, key)
+  return Proposed(candidates, rollout, drafts, tuple(bounds))
 
 
 def following_key(state: LoopState) -> jax.Array:
@@ -133,7 +143,7 @@ def solve_stage(
   """GATE, PROBE, SOLVE. Returns what learning needs, and the grade request."""
   candidates = state.proposed.candidates
   weights = parts.weights(state.params)
-  tables, _ = parts.language(state.updates)
+  tables, _ = parts.language(state.widening.level)
   reason = parts.judge(outcome, state.barred, state.pool)
   sound = parts.trainable(reason)
   fresh = Task(
@@ -146,7 +156,7 @@ def solve_stage(
   )
   pool_key, write_key, rest = jax.random.split(_keys(state)[2], 3)
   kinds = len(KINDS)
-  tasks = [take(fresh, slice(kind, None, kinds)) for kind in range(kinds)]
+  tasks = _by_kind(fresh)
   asked = [sound[kind::kinds] for kind in range(kinds)]
   probed = [] if parts.probe_by_samples else parts.probe(weights, tables, tasks)
   tasks = [take(own, slice(parts.fresh_rows)) for own in tasks]
@@ -176,6 +186,12 @@ def solve_stage(
   return carry, answers
 
 
+def _by_kind(tasks: Task) -> list[Task]:
+  """A round's candidates by type, of which every third one is."""
+  kinds = len(KINDS)
+  return [take(tasks, slice(kind, None, kinds)) for kind in range(kinds)]
+
+
 def _widen(answers: Answers, solved: list[tuple[Answers, Rollout]]) -> Answers:
   width = max(a.answer.shape[1] for a, _ in solved)
   fill = width - answers.answer.shape[1]
@@ -193,7 +209,8 @@ def learn_stage(
   `propose_stage` puts the new ones in.
   """
   key, fresh, reason, probed, asked, rollouts = carry
-  proposals = state.proposed.rollout
+  curriculum = parts.curriculum
+  tables, _ = parts.language(state.widening.level)
   learn_key, keep_key = jax.random.split(key)
   sound = parts.trainable(reason)
   kinds = len(KINDS)
@@ -217,28 +234,54 @@ def learn_stage(
 
   length = jnp.sum(fresh.program > 0, axis=1)
   judged = Judged(reason, sound, solve_rate, length)
+  if curriculum.memory is not None:
+    recalled = curriculum.memory.recall(state.memory, fresh.program)
+    judged = judged._replace(progress=recalled)
   learnability = variance(solve_rate)  # the same number in every curriculum
-  if proposals is not None:
-    rows = proposals.answer.shape[0]
-    mine = take(judged, slice(rows))
-    reward, counts = parts.curriculum.reward(mine)
-    advantage, flat = parts.normalize(reward, counts, fresh.kind[:rows], kinds)
-    policy["propose"] = parts.policy_rows(proposals, advantage, counts)
+  # What lies beyond is measured, and nobody learns from it.
+  tasks, lesson, worth = take(
+    (fresh, judged, learnability), slice(parts.candidates)
+  )
+  rollout, drafts = state.proposed.rollout, state.proposed.drafts
+  if curriculum.reward is not None and rollout is not None:
+    mine = slice(rollout.answer.shape[0])
+    reward, counts = curriculum.reward(take(lesson, mine))
+    advantage, flat = parts.normalize(reward, counts, tasks.kind[mine], kinds)
+    policy["propose"] = parts.policy_rows(rollout, advantage, counts)
     metrics["advantage_collapse/propose"] = flat
+  imitated = None
+  if curriculum.imitate is not None:
+    weight = curriculum.imitate(lesson)
+    # Below this number are the keys of the updates.
+    draft_key = jax.random.fold_in(learn_key, parts.updates)
+    imitated = parts.imitation_rows(tables, drafts, weight, draft_key)
+    metrics["imitated/tasks"] = jnp.sum(weight > 0)
   metrics["advantage_collapse/solve"] = jnp.stack(collapsed).mean()
 
   params, optimizer, learned = parts.learn(
     state.params,
     state.optimizer,
     policy,
-    fresh,
-    parts.curriculum.choose(judged),
+    imitated,
+    tasks,
+    curriculum.choose(lesson),
     state.pool,
     learn_key,
     _recalled(parts, state.pool),
   )
-  accepted = reason == REASON["accepted"]
-  pool = parts.keep(state.pool, fresh, accepted, learnability, keep_key)
+  memory = state.memory
+  if curriculum.memory is not None:
+    after = parts.probe(parts.weights(params), tables, _by_kind(fresh))
+    rise = jnp.stack(after, 1).reshape(-1) - solve_rate
+    memory = curriculum.memory.update(
+      memory, tasks.program, lesson.sound, rise[: parts.candidates]
+    )
+    metrics |= {
+      f"progress/{name}": _mean(rise, sound & (fresh.source == source))
+      for source, name in enumerate(SOURCES)
+    }
+  accepted = lesson.reason == REASON["accepted"]
+  pool = parts.keep(state.pool, tasks, accepted, worth, keep_key)
   every = jnp.concatenate(asked)
   unknown = jnp.sum((graded == UNKNOWN) & every)
   unknown += jnp.sum(reason == REASON["unknown"])
@@ -254,9 +297,16 @@ def learn_stage(
     "pool/size": pool.size,
     "pool/behaviours": pool.admitted,
   }
+  updates = state.updates + parts.updates
+  random_rate = _exact_mean(solve_rate, sound & (fresh.source == PRIOR))
+  widening = parts.widen(state.widening, updates, random_rate)
+  metrics |= {
+    "level/index": widening.level,
+    "level/solve_rate": widening.recent.mean(),
+  }
   state = LoopState(
     round=state.round + 1,
-    updates=state.updates + parts.updates,
+    updates=updates,
     params=params,
     optimizer=optimizer,
     pool=pool,
@@ -264,6 +314,8 @@ def learn_stage(
     seen=met,
     key=following_key(state),
     proposed=state.proposed,
+    widening=widening,
+    memory=memory,
     verdicts=state.verdicts + reason.shape[0] + every.sum(),
     unknown=state.unknown + unknown,
   )
@@ -298,6 +350,7 @@ def _proposal_metrics(
     metrics[f"length/{name}"] = _mean(judged.length, mine)
     metrics[f"depth/{name}"] = _mean(deep, mine)
     metrics[f"learnability/{name}"] = _mean(learnability, good)
+    metrics[f"probe/{name}"] = _mean(judged.solve_rate, good)
     metrics[f"accept/{name}"] = _mean(reason == REASON["accepted"], mine)
     for why in DULL:
       metrics[f"{why}/{name}"] = _mean(reason == REASON[why], mine)
@@ -307,6 +360,12 @@ def _proposal_metrics(
 def _mean(values: jax.Array, where: jax.Array) -> jax.Array:
   """Mean over the chosen rows, NaN when there are none."""
   return jnp.sum(values * where) / jnp.sum(where)
+
+
+def _exact_mean(values: jax.Array, where: jax.Array) -> jax.Array:
+  """The same, to the last bit in every program, and 0 when there are none."""
+  total = ordered_sum(jnp.where(where, values, 0.0))[0]
+  return total / jnp.maximum(jnp.sum(where), 1)
 
 
 def _histogram(rate: jax.Array, where: jax.Array) -> jax.Array:

@@ -62,7 +62,7 @@ def test_names_here_are_the_names_in_the_tables():
 @pytest.mark.parametrize(
   ("changes", "words"),
   [
-    ({"language__levels": ("tiny",)}, ["'tiny'", "small, full"]),
+    ({"language__levels": ("tiny",)}, ["'tiny'", "small, medium, large, full"]),
     ({"language__levels": ("small", "full")}, ["language.widen_at=()"]),
     (
       {
@@ -72,12 +72,39 @@ def test_names_here_are_the_names_in_the_tables():
       ["language.widen_at=(20, 10)", "not decrease"],
     ),
     (
+      {
+        "language__levels": ("small", "full"),
+        "language__widen_at": (10,),
+        "language__widen_rate": 0.3,
+      },
+      ["language.widen_at=(10,)", "empty", "language.widen_rate=0.3"],
+    ),
+    ({"language__widen_rate": 1.5}, ["language.widen_rate=1.5", "[0.0, 1.0]"]),
+    (
+      {
+        "language__levels": ("small", "full"),
+        "language__widen_rate": 0.3,
+        "propose__model_share": 1.0,
+      },
+      ["propose.measured=0", "language.widen_rate=0.3"],
+    ),
+    ({"language__widen_rounds": 0}, ["language.widen_rounds=0", "above 0"]),
+    (
       {"language__shown": 5, "language__pairs": 5},
       ["language.shown + language.hidden = 7", "language.pairs=5"],
     ),
     ({"language__shown": 0}, ["language.shown=0"]),
     ({"language__spare": -1}, ["language.spare=-1"]),
     ({"propose__candidates": 97}, ["propose.candidates=97", "of 3"]),
+    ({"propose__measured": 4}, ["propose.measured=4", "of 3"]),
+    (
+      {
+        "probe__method": "samples",
+        "solve__fresh_rows": 128,
+        "propose__measured": 3,
+      },
+      ["propose.measured=3", "probe.method='samples'"],
+    ),
     ({"propose__model_share": 1.5}, ["propose.model_share=1.5", "[0.0, 1.0]"]),
     ({"propose__temperature": 0.0}, ["propose.temperature=0.0", "above 0"]),
     ({"solve__temperature": -1.0}, ["solve.temperature=-1.0", "above 0"]),
@@ -94,10 +121,19 @@ def test_names_here_are_the_names_in_the_tables():
       {"probe__method": "samples", "solve__fresh_rows": 1},
       ["probe.method='samples'", "solve.fresh_rows=1"],
     ),
+    (
+      {
+        "probe__method": "samples",
+        "solve__fresh_rows": 128,
+        "curriculum__name": "progress",
+      },
+      ["probe.method='samples'", "'gold'", "curriculum.name='progress'"],
+    ),
+    ({"curriculum__decay": 1.5}, ["curriculum.decay=1.5", "[0.0, 1.0]"]),
     ({"model__width": 100}, ["model.width=100", "8"]),
     ({"model__kv_heads": 3}, ["model.kv_heads=3", "model.heads=4"]),
     ({"quant__planes": 6}, ["quant.planes=6", "[1, 5]"]),
-    ({"devices": 5}, ["devices=5", "propose.candidates="]),
+    ({"devices": 5}, ["devices=5", "propose.candidates + "]),
     ({"rounds": 0}, ["rounds=0", "above 0"]),
     (
       {"curriculum__name": "length_matched"},
@@ -123,6 +159,10 @@ def test_rows_are_dealt_out_evenly_to_the_updates():
   validate(changed(**sizes))
   message = complaint(changed(**{**sizes, "propose__model_share": 0.25}))
   assert "propose.candidates * propose.model_share = 24" in message
+  for name in set(CURRICULA) - set(config_lib.REINFORCED):  # none to deal out
+    unlike = {"propose__model_share": 0.25, "curriculum__name": name}
+    unlike["curriculum__lengths"] = (0, 1)  # one of them needs them
+    validate(changed(**{**sizes, **unlike}))
   message = complaint(changed(**sizes, solve__buffer_rows=1))
   assert "= 33 must be a multiple of learn.updates=16" in message
 

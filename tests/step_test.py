@@ -124,6 +124,68 @@ def test_both_wirings_give_the_same_state(run, by_host):
   assert other.judge.graded == run.judge.graded
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["proposer", "trr_kl", "progress"])
+def test_what_a_curriculum_adds_is_the_same_however_it_is_wired(executor, name):
+  one = play(tiny(curriculum__name=name), executor)
+  config = tiny(curriculum__name=name, wiring="host")
+  other = play(config, executor)
+  jax.tree.map(np.testing.assert_array_equal, one.state, other.state)
+  jax.tree.map(np.testing.assert_array_equal, one.traces, other.traces)
+
+
+@pytest.mark.slow
+def test_the_language_widens_when_the_model_is_ready(executor):
+  ready = {
+    "language__levels": ("small", "full"),
+    "language__widen_rate": 1e-12,
+    "language__widen_rounds": 2,
+  }
+  one = play(tiny(**ready), executor)
+  other = play(tiny(**ready, wiring="host"), executor)
+  jax.tree.map(np.testing.assert_array_equal, one.state, other.state)
+  assert int(one.state.widening.level) == 1
+  assert [int(m["level/index"]) for m in one.metrics] == [1, 1]
+  # The second round's proposals were still those of the first level.
+  high = [int(np.asarray(high)) for _, _, high in [one.state.proposed.bounds]]
+  assert high == [99]
+  assert (one.traces[1].tasks.program != 0).sum(1).max() <= 8
+  never = {**ready, "language__widen_rate": 1.0}
+  assert int(play(tiny(**never), executor).state.widening.level) == 0
+
+
+@pytest.mark.slow
+def test_tasks_to_measure_are_measured_and_nothing_else(executor):
+  config = tiny(
+    wiring="host",
+    curriculum__name="progress",
+    propose__model_share=1.0,
+    propose__measured=24,
+  )
+  got = play(config, executor)
+  assert got.judge.graded == [24] * ROUNDS
+  admitted = 0
+  for metrics, trace in zip(got.metrics, got.traces, strict=True):
+    np.testing.assert_array_equal(trace.tasks.source, [1] * 24 + [0] * 24)
+    for name in ("learnability/random", "progress/random", "probe/random"):
+      assert np.isfinite(metrics[name])
+    assert (trace.reason[24:] == REASON["accepted"]).any()
+    admitted += int((trace.reason[:24] == REASON["accepted"]).sum())
+  assert int(got.state.pool.admitted) == admitted
+  assert (got.state.pool.tasks.source[: int(got.state.pool.size)] == 1).all()
+
+
+@pytest.mark.slow
+def test_a_proposer_learns_from_the_prior_too(executor):
+  config = tiny(
+    wiring="host", curriculum__name="proposer", propose__model_share=0.0
+  )
+  first, second = play(config, executor).metrics
+  assert first["imitated/tasks"] > 0 and second["imitated/tasks"] > 0
+  assert np.isfinite(first["loss/imitate"])
+  assert "loss/policy/propose" not in first
+
+
 def test_a_state_from_elsewhere_goes_on_as_it_would_have(by_host, run):
   one_round, _ = by_host
   state = one_round.begin(awake(tiny(wiring="host")))

@@ -49,7 +49,9 @@ class Toy:
 
 
 def proposals(number):
-  return Proposed(candidates=f"tasks {number}", rollout=None, bounds=None)
+  return Proposed(
+    candidates=f"tasks {number}", rollout=None, drafts=None, bounds=None
+  )
 
 
 @pytest.fixture

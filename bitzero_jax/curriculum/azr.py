@@ -22,4 +22,6 @@ def azr() -> base.Curriculum:
     paid = jnp.where(judged.sound, one_minus(judged.solve_rate), _REFUSED)
     return paid, judged.reason != REASON["unknown"]
 
-  return base.Curriculum("azr", base.Writers.MODEL, reward, base.every_sound)
+  return base.Curriculum(
+    "azr", base.Writers.MODEL, base.every_sound, reward=reward
+  )

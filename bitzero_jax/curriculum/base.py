@@ -5,7 +5,7 @@ Shape: B = candidates of a round, every task type in turn.
 
 import enum
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,12 +27,34 @@ class Judged(NamedTuple):
     sound: bool [B], may be trained on.
     solve_rate: float32 [B], in [0, 1]; 0 where unsound.
     length: int32 [B], tokens of the program.
+    progress: float32 [B], what the curriculum's memory recalls of programs like
+      it; None where it has no memory.
   """
 
   reason: jax.Array
   sound: jax.Array
   solve_rate: jax.Array
   length: jax.Array
+  progress: jax.Array | None = None
+
+
+class Memory(NamedTuple):
+  """What a curriculum remembers from round to round: learning progress.
+
+  A round with a memory probes its tasks twice, before and after the updates.
+
+  Attributes:
+    start: Lp -> memory before the first round, a pytree of arrays, which the
+      loop's state carries.
+    recall: (memory, program int32 [B, Lp]) -> float32 [B], progress of programs
+      like these.
+    update: (memory, program, sound bool [B], rise float32 [B]) -> memory; a
+      rise is how much a task's solve rate grew over the round's updates.
+  """
+
+  start: Callable[[int], Any]
+  recall: Callable[[Any, jax.Array], jax.Array]
+  update: Callable[[Any, jax.Array, jax.Array, jax.Array], Any]
 
 
 class Curriculum(NamedTuple):
@@ -41,26 +63,31 @@ class Curriculum(NamedTuple):
   Attributes:
     name: in the table.
     writers: who writes candidates beside the prior.
-    reward: Judged -> (float32 [B], bool [B]): what the model's policy gradient
-      pays for each proposal, and whether it counts.
     choose: Judged -> float32 [B]: relative weight of each candidate among the
       fresh rows of an update, 0 where unsound. Where all are 0, rows come from
       the pool alone.
     recall: int32 [C] -> float32 [C]: from the program lengths in the pool's
       slots (0 in empty ones), the relative weight of each among the rows that
       are drawn from there. None: all alike.
+    reward: Judged -> (float32 [B], bool [B]): what a policy gradient pays for
+      each of the model's proposals, and whether it counts. None: no policy
+      gradient.
+    prior_kl: weight, per nat, of the proposing policy's divergence from the
+      grammar's prior, inside that policy gradient.
+    imitate: Judged -> float32 [B]: relative weight of each candidate, whoever
+      wrote it, among those whose programs the model learns to propose by
+      cross-entropy, 0 for never. None: it imitates nobody.
+    memory: of learning progress, None where nothing is remembered.
   """
 
   name: str
   writers: Writers
-  reward: Callable[[Judged], tuple[jax.Array, jax.Array]]
   choose: Callable[[Judged], jax.Array]
   recall: Callable[[jax.Array], jax.Array] | None = None
-
-
-def no_reward(judged: Judged) -> tuple[jax.Array, jax.Array]:
-  """Of a curriculum in which the model proposes nothing."""
-  return jnp.zeros_like(judged.solve_rate), jnp.zeros_like(judged.sound)
+  reward: Callable[[Judged], tuple[jax.Array, jax.Array]] | None = None
+  prior_kl: float = 0.0
+  imitate: Callable[[Judged], jax.Array] | None = None
+  memory: Memory | None = None
 
 
 def every_sound(judged: Judged) -> jax.Array:

@@ -12,6 +12,4 @@ def edits() -> base.Curriculum:
 
   Source: ACCEL, Parker-Holder et al. 2022, arXiv:2203.01302.
   """
-  return base.Curriculum(
-    "edits", base.Writers.EDITS, base.no_reward, base.every_sound
-  )
+  return base.Curriculum("edits", base.Writers.EDITS, base.every_sound)

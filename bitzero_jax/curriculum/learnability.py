@@ -1,9 +1,9 @@
 """Sampling for learnability: more of what is solved about half of the time."""
 
 import jax
-import jax.numpy as jnp
 
 from bitzero_jax.curriculum import base
+from bitzero_jax.curriculum.rank import best, spread
 from bitzero_jax.learn.reward import variance
 
 
@@ -23,25 +23,15 @@ def learnability(
   """
 
   def choose(judged: base.Judged) -> jax.Array:
-    score = jnp.where(judged.sound, variance(judged.solve_rate), -1.0)
-    rivals = judged.sound[None] & judged.sound[:, None]
-    if by_length:
-      rivals &= judged.length[None] == judged.length[:, None]
-    rows = jnp.arange(score.shape[0])
-    ahead = score[None] > score[:, None]
-    ahead |= (score[None] == score[:, None]) & (rows[None] < rows[:, None])
-    rank = jnp.sum(rivals & ahead, axis=1).astype(jnp.float32)
-    most = top_share * jnp.sum(rivals, axis=1).astype(jnp.float32)
-    preferred = judged.sound & (rank < most)
-    return random_share * _spread(judged.sound) + (1 - random_share) * _spread(
+    preferred = best(
+      variance(judged.solve_rate),
+      judged.sound,
+      top_share,
+      judged.length if by_length else None,
+    )
+    return random_share * spread(judged.sound) + (1 - random_share) * spread(
       preferred
     )
 
   name = "learnability_by_length" if by_length else "learnability"
-  return base.Curriculum(name, base.Writers.NOBODY, base.no_reward, choose)
-
-
-def _spread(members: jax.Array) -> jax.Array:
-  """One unit of weight, shared by all members: float32 [B]."""
-  share = members.astype(jnp.float32)
-  return share / jnp.maximum(share.sum(), 1.0)
+  return base.Curriculum(name, base.Writers.NOBODY, choose)

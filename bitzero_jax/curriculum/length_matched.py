@@ -37,6 +37,4 @@ def length_matched(*, lengths: Sequence[float]) -> base.Curriculum:
   def recall(length: jax.Array) -> jax.Array:
     return weigh(length, length > 0)
 
-  return base.Curriculum(
-    "length_matched", base.Writers.NOBODY, base.no_reward, choose, recall
-  )
+  return base.Curriculum("length_matched", base.Writers.NOBODY, choose, recall)

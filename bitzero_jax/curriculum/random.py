@@ -9,9 +9,7 @@ from bitzero_jax.state import REASON
 
 def random() -> base.Curriculum:
   """All sound tasks of the prior, alike."""
-  return base.Curriculum(
-    "random", base.Writers.NOBODY, base.no_reward, base.every_sound
-  )
+  return base.Curriculum("random", base.Writers.NOBODY, base.every_sound)
 
 
 def random_novel() -> base.Curriculum:
@@ -20,6 +18,4 @@ def random_novel() -> base.Curriculum:
   def choose(judged: base.Judged) -> jax.Array:
     return (judged.reason == REASON["accepted"]).astype(jnp.float32)
 
-  return base.Curriculum(
-    "random_novel", base.Writers.NOBODY, base.no_reward, choose
-  )
+  return base.Curriculum("random_novel", base.Writers.NOBODY, choose)

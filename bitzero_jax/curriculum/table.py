@@ -10,8 +10,11 @@ from bitzero_jax.curriculum import (
   edits,
   learnability,
   length_matched,
+  progress,
+  proposer,
   random,
   trr,
+  trr_kl,
 )
 from bitzero_jax.curriculum.base import Curriculum
 
@@ -24,7 +27,10 @@ CURRICULA: Mapping[str, tuple[Callable[..., Curriculum], tuple[str, ...]]] = (
       "random": (random.random, ()),
       "random_novel": (random.random_novel, ()),
       "trr": (trr.trr, ("learnability", "refused")),
+      "trr_kl": (trr_kl.trr_kl, ("learnability", "refused", "prior_kl")),
       "azr": (azr.azr, ()),
+      "proposer": (proposer.proposer, ("learnability", "top_share")),
+      "progress": (progress.progress, ("decay",)),
       "edits": (edits.edits, ()),
       "learnability": (
         functools.partial(_sfl, by_length=False),

@@ -22,4 +22,6 @@ def trr(*, learnability: str, refused: float) -> base.Curriculum:
     counts = judged.reason != REASON["unknown"]  # nobody's fault
     return jnp.where(accepted, paid, refused), counts
 
-  return base.Curriculum("trr", base.Writers.MODEL, reward, base.every_sound)
+  return base.Curriculum(
+    "trr", base.Writers.MODEL, base.every_sound, reward=reward
+  )

@@ -88,6 +88,13 @@ TRAINING = (
     from_zero=False,
   ),
   Panel(
+    "Imitation loss",
+    "nats a token",
+    {"proposals": "loss/imitate"},
+    "Cross-entropy of the proposals that the model copies.",
+    from_zero=False,
+  ),
+  Panel(
     "Policy loss",
     "policy-gradient loss",
     _by_role("loss/policy"),
@@ -119,6 +126,27 @@ PROPOSALS = (
       "edits": "learnability/edit",
     },
     "A proposer is worth its cost only above random tasks.",
+  ),
+  Panel(
+    "Solve rate by writer",
+    "mean probability of the gold answer",
+    {
+      "model's tasks": "probe/model",
+      "random tasks": "probe/random",
+      "edits": "probe/edit",
+    },
+  ),
+  Panel(
+    "Learning progress",
+    "rise of the solve rate in a round",
+    {"model's tasks": "progress/model", "random tasks": "progress/random"},
+    "On the round's own tasks, over its updates.",
+  ),
+  Panel(
+    "Level of the language",
+    "index",
+    {"level": "level/index"},
+    smoothed=False,
   ),
   Panel(
     "Program length",

@@ -34,6 +34,8 @@ class Level(NamedTuple):
 
 LEVELS = {
   "small": Level(8, 5, 0, 20, 9, ("small",)),
+  "medium": Level(12, 7, -20, 50, 9, ("small",)),  # longer
+  "large": Level(16, 10, -99, 99, 20, ("small", "full")),  # every production
   "full": Level(20, 10, -99, 99, 20, ("small", "full")),
 }
 

@@ -94,14 +94,12 @@ def draw(
   total = sum(spec.rows)
   side, which, where = jax.random.uniform(key, (3, total))
   if pool_weight is None:
-    stocked = pool.size > 0
-    from_pool = take(pool.tasks, _below(which, pool.size))
+    old, stocked = _below(which, pool.size), pool.size > 0
   else:
-    stocked = jnp.any(pool_weight > 0)
-    from_pool = take(pool.tasks, _weighted(which, pool_weight))
-  use_fresh = (side < spec.fresh_share) | ~stocked
-  use_fresh &= jnp.any(weight > 0)
-  from_fresh = take(fresh, _weighted(which, weight))
+    old, stocked = pick(pool_weight, which)
+  new, available = pick(weight, which)
+  use_fresh = available & ((side < spec.fresh_share) | ~stocked)
+  from_fresh, from_pool = take(fresh, new), take(pool.tasks, old)
   tasks = choose(use_fresh, from_fresh, from_pool)
   counts = use_fresh | stocked
   pair = _below(where, jnp.int32(tasks.inputs.shape[1]))
@@ -150,6 +148,24 @@ def _lengths(tasks: Task, weight: jax.Array) -> jax.Array:
   return heap / jnp.maximum(heap.sum(), 1e-30)
 
 
+def pick(weight: jax.Array, uniform: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Draws rows by relative weight, with replacement.
+
+  Args:
+    weight: float32 [B], at least 0.
+    uniform: float32 [R], in [0, 1).
+
+  Returns:
+    (int32 [R] below B, bool []: whether there was any weight at all).
+  """
+  ends = jnp.cumsum(weight)
+  available = ends[-1] > 0
+  index = jnp.searchsorted(ends, uniform * ends[-1], side="right")
+  # The product may round up to the whole; nobody may land beyond the last.
+  last = weight.shape[0] - 1 - jnp.argmax(weight[::-1] > 0)
+  return jnp.minimum(index, last), available
+
+
 def _shown_outputs(tasks: Task, spec: Draw) -> jax.Array:
   """Which columns of an induction prompt hold outputs from the second on.
 
@@ -160,15 +176,6 @@ def _shown_outputs(tasks: Task, spec: Draw) -> jax.Array:
   both = jnp.stack([jnp.zeros_like(live), live], axis=2)
   flat = both.reshape(both.shape[0], math.prod(both.shape[1:]))
   return jnp.pad(flat, ((0, 0), (0, 1)))  # the marker
-
-
-def _weighted(uniform: jax.Array, weight: jax.Array) -> jax.Array:
-  """Indices drawn by weight, from floats in [0, 1)."""
-  ends = jnp.cumsum(weight)
-  index = jnp.searchsorted(ends, uniform * ends[-1], side="right")
-  # The product may round up to the whole; nobody may land beyond the last.
-  last = weight.shape[0] - 1 - jnp.argmax(weight[::-1] > 0)
-  return jnp.minimum(index, last)
 
 
 def _below(uniform: jax.Array, bound: jax.Array) -> jax.Array:

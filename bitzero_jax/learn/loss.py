@@ -7,8 +7,9 @@ import jax.numpy as jnp
 
 from bitzero_jax.language.grammar import PAD
 from bitzero_jax.learn.batch import GoldRows, PolicyRows
+from bitzero_jax.learn.imitate import ImitationRows
 from bitzero_jax.models.network import Network
-from bitzero_jax.models.policy import chosen, entropy, log_policy
+from bitzero_jax.models.policy import chosen, divergence, entropy, log_policy
 from bitzero_jax.state import KINDS
 
 PROPOSE = "propose"
@@ -20,7 +21,9 @@ class LossWeights(NamedTuple):
   Attributes:
     hindsight: of the cross-entropy on the executor's answers.
     solve, propose: of the two roles' policy gradients.
+    imitate: of the cross-entropy on imitated proposals.
     entropy: of the entropy bonus, per nat.
+    prior_kl: of the proposer's divergence from the grammar's prior, per nat.
     clip_low, clip_high: the importance ratio is clipped to
       [1 - clip_low, 1 + clip_high].
     solve_temperature, propose_temperature: that the two roles sampled at.
@@ -29,7 +32,9 @@ class LossWeights(NamedTuple):
   hindsight: float
   solve: float
   propose: float
+  imitate: float
   entropy: float
+  prior_kl: float
   clip_low: float
   clip_high: float
   solve_temperature: float
@@ -43,7 +48,7 @@ class Batch(NamedTuple):
   scored: int
 
 
-def _batch(rows: GoldRows | PolicyRows, scored: int) -> Batch:
+def _batch(rows: GoldRows | PolicyRows | ImitationRows, scored: int) -> Batch:
   return Batch(jnp.concatenate([rows.prompt, rows.answer], axis=1), scored)
 
 
@@ -108,12 +113,34 @@ def policy_loss(
   return -jnp.sum(gain * live) / jnp.maximum(jnp.sum(live), 1)
 
 
+def imitation_loss(
+  logits: jax.Array, rows: ImitationRows, temperature: float
+) -> jax.Array:
+  """Cross-entropy of programs under the policy that samples them.
+
+  That policy is masked and carries the grammar's log-prior, so what the model
+  learns is the difference to the prior.
+
+  Args:
+    logits: float32 [B, A, V].
+    rows: what is imitated.
+    temperature: that the proposer samples at.
+
+  Returns:
+    float32 [], mean nats a scored token.
+  """
+  log_prob = chosen(log_policy(logits, rows.bias, temperature), rows.answer)
+  scored = jnp.maximum(jnp.sum(rows.scored), 1)
+  return -jnp.sum(log_prob * rows.scored) / scored
+
+
 def loss(
   network: Network,
   weights: LossWeights,
   params: Any,
   policy: dict[str, PolicyRows],
   gold: dict[str, GoldRows],
+  imitated: ImitationRows | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
   """Total loss of one update and its parts.
 
@@ -123,6 +150,7 @@ def loss(
     params: latent parameters.
     policy: sampled rows by task type, and "propose".
     gold: hindsight rows by task type.
+    imitated: proposals to be copied, None where there are none.
   """
   batches = {
     f"gold/{name}": _batch(rows, rows.weight.shape[1])
@@ -132,6 +160,8 @@ def loss(
     f"policy/{name}": _batch(rows, rows.answer.shape[1])
     for name, rows in policy.items()
   }
+  if imitated is not None:
+    batches["imitate"] = _batch(imitated, imitated.answer.shape[1])
   logits = forward(network, network.weights(params), batches)
   parts: dict[str, jax.Array] = {}
   total = jnp.float32(0)
@@ -161,11 +191,23 @@ def loss(
     total += share * (surrogate - weights.entropy * mean_nats)
     parts[f"loss/policy/{name}"] = surrogate
     spread[role].append(mean_nats)
+    if name == PROPOSE and weights.prior_kl:
+      prior = log_policy(jnp.zeros_like(rows.bias), rows.bias, heat)
+      strayed = jnp.sum(divergence(distribution, prior) * live)
+      strayed /= jnp.maximum(live.sum(), 1)
+      total += share * weights.prior_kl * strayed
+      parts["prior_kl/propose"] = strayed
     gap = jnp.abs(log_prob - rows.log_prob)
     if name == PROPOSE:  # written by the model of the round before
       parts["stale/propose"] = jnp.sum(gap * live) / jnp.maximum(live.sum(), 1)
     else:
       parts[f"gap/{name}"] = gap.max(initial=0.0)
+  if imitated is not None:
+    nats = imitation_loss(
+      logits["imitate"], imitated, weights.propose_temperature
+    )
+    total += weights.imitate * nats
+    parts["loss/imitate"] = nats
   for role, values in spread.items():
     if values:
       parts[f"entropy/{role}"] = jnp.stack(values).mean()

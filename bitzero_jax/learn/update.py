@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from bitzero_jax.learn.batch import Draw, PolicyRows, draw, drawn_lengths
+from bitzero_jax.learn.imitate import ImitationRows
 from bitzero_jax.learn.loss import LossWeights, loss
 from bitzero_jax.models.network import Network
 from bitzero_jax.state import Pool, Task
@@ -38,6 +39,7 @@ def learn(
   params: Any,
   optimizer: Any,
   policy: dict[str, PolicyRows],
+  imitated: ImitationRows | None,
   fresh: Task,
   weight: jax.Array,
   pool: Pool,
@@ -54,6 +56,7 @@ def learn(
     learner: static choices.
     params, optimizer: latent parameters and optax state.
     policy: sampled rows; the rows of each batch divide by the updates.
+    imitated: proposals to be copied, split as `policy` is; None for none.
     fresh, weight: this round's tasks, and how often each is drawn.
     pool: tasks of earlier rounds.
     key: PRNG key, consumed.
@@ -66,14 +69,15 @@ def learn(
   """
   differentiate = jax.value_and_grad(_total(learner), has_aux=True)
   parts = jax.tree.map(
-    lambda leaf: leaf.reshape(learner.updates, -1, *leaf.shape[1:]), policy
+    lambda leaf: leaf.reshape(learner.updates, -1, *leaf.shape[1:]),
+    (policy, imitated),
   )
 
   def update(carry, step):
     params, state = carry
-    rows, step_key = step
+    (rows, copied), step_key = step
     gold = draw(learner.draw, fresh, weight, pool, step_key, pool_weight)
-    (_, metrics), gradient = differentiate(params, rows, gold)
+    (_, metrics), gradient = differentiate(params, rows, gold, copied)
     changes, state = learner.optimizer.update(gradient, state, params)
     params = optax.apply_updates(params, changes)
     metrics["norm/gradient"] = optax.tree.norm(gradient)
@@ -89,8 +93,10 @@ def learn(
 
 
 def _total(learner: Learner) -> Callable[..., Any]:
-  def total(params, policy, gold):
-    return loss(learner.network, learner.weights, params, policy, gold)
+  def total(params, policy, gold, imitated):
+    return loss(
+      learner.network, learner.weights, params, policy, gold, imitated
+    )
 
   return total
 

@@ -29,6 +29,11 @@ def entropy(policy: jax.Array) -> jax.Array:
   return -jnp.sum(jnp.exp(policy) * policy, axis=-1)
 
 
+def divergence(policy: jax.Array, other: jax.Array) -> jax.Array:
+  """KL(policy || other) in nats, of log-probabilities over the last axis."""
+  return jnp.sum(jnp.exp(policy) * (policy - other), axis=-1)
+
+
 def chosen(policy: jax.Array, answer: jax.Array) -> jax.Array:
   """Log-probability of each answer token, 0 on padding.
 

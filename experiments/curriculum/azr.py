@@ -16,6 +16,7 @@ def get_config():
   c.name = "azr"
   c.curriculum.name = "azr"
   c.propose.model_share = 1.0
+  c.propose.measured = 48  # what random tasks are worth beside
   c.gate.constant = False
   c.gate.identity = False
   c.gate.outputs = 1

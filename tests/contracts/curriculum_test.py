@@ -19,16 +19,18 @@ RATES = np.linspace(0.0, 1.0, len(CODES), dtype=np.float32)
 
 
 class Case(NamedTuple):
-  """One row: the name, who writes, and what is done with repetition.
+  """One row: the name, who writes and how they learn it, what is repeated.
 
   Attributes:
     name: in the table.
     writers: who writes candidates beside the prior.
+    learns: how the model learns to write: "reward", "imitate", or not at all.
     repeats: whether a task whose behaviour is known may be trained on.
   """
 
   name: str
   writers: Writers
+  learns: str = ""
   repeats: bool = True
 
   def __str__(self) -> str:
@@ -38,14 +40,22 @@ class Case(NamedTuple):
 CASES = [
   Case("random", Writers.NOBODY),
   Case("random_novel", Writers.NOBODY, repeats=False),
-  Case("trr", Writers.MODEL),
-  Case("azr", Writers.MODEL),
+  Case("trr", Writers.MODEL, "reward"),
+  Case("trr_kl", Writers.MODEL, "reward"),
+  Case("azr", Writers.MODEL, "reward"),
+  Case("proposer", Writers.MODEL, "imitate"),
+  Case("progress", Writers.MODEL, "imitate"),
   Case("edits", Writers.EDITS),
   Case("learnability", Writers.NOBODY),
   Case("learnability_by_length", Writers.NOBODY),
   Case("length_matched", Writers.NOBODY),
 ]
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+def those_that(learn):
+  cases = [case for case in CASES if case.learns == learn]
+  return pytest.mark.parametrize("case", cases, ids=str)
 
 
 def make(case):
@@ -59,19 +69,29 @@ def judged(codes=CODES, rates=RATES, lengths=None):
   sound = jnp.isin(codes, jnp.array([REASON[name] for name in SOUND]))
   lengths = jnp.full(codes.shape, 5) if lengths is None else lengths
   return Judged(
-    codes, sound, jnp.where(sound, rates, 0.0), jnp.asarray(lengths)
+    codes,
+    sound,
+    jnp.where(sound, rates, 0.0),
+    jnp.asarray(lengths),
+    progress=jnp.asarray(rates),
   )
 
 
 def test_every_name_in_the_table_has_a_row():
   assert {case.name for case in CASES} == set(table.CURRICULA)
   assert set(config_lib.CURRICULA) == set(table.CURRICULA)
+  paid = {case.name for case in CASES if case.learns == "reward"}
+  assert set(config_lib.REINFORCED) == paid
 
 
 @every_case
 def test_a_curriculum_knows_itself(case):
   made = make(case)
   assert (made.name, made.writers) == (case.name, case.writers)
+  learns = [n for n in ("reward", "imitate") if getattr(made, n) is not None]
+  assert learns == [case.learns] * bool(case.learns)
+  assert bool(case.learns) == (case.writers is Writers.MODEL)
+  assert made.prior_kl == 0 or case.learns == "reward"
 
 
 @every_case
@@ -91,27 +111,36 @@ def test_where_nothing_is_sound_nothing_is_chosen(case):
   np.testing.assert_array_equal(weight, np.zeros(6))
 
 
-@every_case
+@those_that("reward")
 def test_rewards_are_finite_and_unknown_verdicts_are_nobodys_fault(case):
   reward, counts = jax.jit(make(case).reward)(judged())
   assert (reward.shape, reward.dtype) == (CODES.shape, jnp.float32)
   assert counts.dtype == jnp.bool_
   assert np.isfinite(reward).all()
   assert not counts[REASON["unknown"]]
-  if case.writers is Writers.MODEL:
-    assert counts[REASON["accepted"]] and counts[REASON["invalid"]]
-    assert reward[-4] > reward[REASON["invalid"]]  # a task of middling rate
-  else:
-    assert not counts.any()
+  assert counts[REASON["accepted"]] and counts[REASON["invalid"]]
+  assert reward[-4] > reward[REASON["invalid"]]  # a task of middling rate
+
+
+@those_that("imitate")
+def test_only_what_the_gate_accepts_is_imitated(case):
+  weight = jax.jit(make(case).imitate)(judged())
+  assert (weight.shape, weight.dtype) == (CODES.shape, jnp.float32)
+  assert np.isfinite(weight).all() and (weight >= 0).all()
+  assert set(CODES[np.asarray(weight) > 0]) == {REASON["accepted"]}
+  refused = np.full(6, REASON["constant"], np.int32)
+  assert not jax.jit(make(case).imitate)(judged(refused, RATES[:6])).any()
 
 
 @every_case
 def test_the_order_of_candidates_does_not_matter(case):
   order = np.random.default_rng(0).permutation(len(CODES))
   lengths = np.arange(len(CODES)) % 3 + 2
-  one = make(case).choose(judged(CODES, RATES, lengths))
-  other = make(case).choose(judged(CODES[order], RATES[order], lengths[order]))
-  np.testing.assert_allclose(np.asarray(one)[order], other)
+  weighs = [make(case).choose, make(case).imitate]
+  for weigh in filter(None, weighs):
+    one = weigh(judged(CODES, RATES, lengths))
+    other = weigh(judged(CODES[order], RATES[order], lengths[order]))
+    np.testing.assert_allclose(np.asarray(one)[order], other)
 
 
 @every_case

@@ -7,7 +7,9 @@ from bitzero_jax.curriculum.azr import azr
 from bitzero_jax.curriculum.base import Judged
 from bitzero_jax.curriculum.learnability import learnability
 from bitzero_jax.curriculum.length_matched import length_matched
+from bitzero_jax.curriculum.proposer import proposer
 from bitzero_jax.curriculum.trr import trr
+from bitzero_jax.curriculum.trr_kl import trr_kl
 from bitzero_jax.state import REASON, REASONS
 
 
@@ -32,6 +34,15 @@ def test_trr_pays_learnability_to_what_the_gate_accepts():
   expected = np.full(len(REASONS), -0.5)
   expected[REASON["accepted"]] = 0.1875
   np.testing.assert_allclose(earned, expected)
+
+
+def test_trr_kl_pays_as_trr_does_and_has_a_leash():
+  paid = {"learnability": "variance", "refused": -0.5}
+  one, other = trr(**paid), trr_kl(**paid, prior_kl=0.25)
+  np.testing.assert_array_equal(
+    one.reward(of_each_reason(0.25))[0], other.reward(of_each_reason(0.25))[0]
+  )
+  assert (one.prior_kl, other.prior_kl) == (0.0, 0.25)
 
 
 def test_azr_pays_repeated_tasks_too_and_the_hard_ones_most():
@@ -75,3 +86,14 @@ def test_lengths_are_trained_on_as_often_as_is_asked():
   weight = np.asarray(control.choose(unsound))
   got = [weight[lengths == n].sum() / weight.sum() for n in (2, 5, 8)]
   np.testing.assert_allclose(got, [1 / 3, 2 / 3, 0], rtol=1e-6)
+
+
+def test_the_proposer_copies_the_best_new_tasks_of_each_length_alike():
+  judged = sound([0.5, 0.4, 0.4, 0.5, 1e-3, 0.02, 0.99], [2, 2, 2, 2, 8, 8, 8])
+  known = judged.reason.at[0].set(REASON["known"])
+  copies = proposer(learnability="variance", top_share=0.5)
+  weight = copies.imitate(judged._replace(reason=known))
+  # Of three new ones of length 2 two, and of three of length 8 two.
+  np.testing.assert_allclose(weight, [0, 0.25, 0, 0.25, 0, 0.25, 0.25])
+  nothing = copies.imitate(judged._replace(solve_rate=jnp.zeros(7)))
+  np.testing.assert_array_equal(nothing, np.zeros(7))

@@ -62,6 +62,31 @@ def test_a_killed_run_goes_on_bit_for_bit(
     assert mine.best() == theirs.best()
 
 
+@pytest.mark.slow
+def test_what_a_curriculum_remembers_survives_a_kill(
+  bitzero, command, same, tmp_path
+):
+  adds = [
+    "--config.curriculum.name=progress",
+    "--config.language.levels=('small','small','small','medium')",
+    "--config.language.widen_rate=1e-9",
+    "--config.language.widen_rounds=3",
+  ]
+  whole = [command[0], f"--workdir={tmp_path / 'whole'}", *adds]
+  done = bitzero("train", *whole)
+  assert done.returncode == 0, done.stderr
+  number = int(signal.SIGKILL)
+  killed = bitzero(number, 6, 2, "own", *command, *adds, script=METS_A_SIGNAL)
+  assert killed.returncode == -number, killed.stderr
+  again = bitzero("train", *command, *adds)
+  assert "resuming after round 2" in again.stderr
+  same(tmp_path / "run", tmp_path / "whole")
+  levels = [
+    line["level/index"] for line in metrics.read(tmp_path / "run/metrics.jsonl")
+  ]
+  assert levels == [1, 2, 3, 3, 3, 3]  # the third one after the kill
+
+
 def test_a_run_killed_before_any_save_starts_over(
   bitzero, command, straight, same, tmp_path
 ):

@@ -7,6 +7,7 @@ import pytest
 
 from bitzero_jax.language.levels import NEVER
 from bitzero_jax.learn.batch import GoldRows, PolicyRows
+from bitzero_jax.learn.imitate import ImitationRows
 from bitzero_jax.learn.loss import (
   Batch,
   LossWeights,
@@ -23,7 +24,9 @@ WEIGHTS = LossWeights(
   hindsight=1.0,
   solve=0.3,
   propose=0.5,
+  imitate=0.4,
   entropy=0.0,
+  prior_kl=0.0,
   clip_low=0.2,
   clip_high=0.28,
   solve_temperature=0.5,
@@ -246,6 +249,57 @@ def test_rows_that_do_not_count_give_no_gradient(table):
     )[0]
   )(table)
   assert float(value) == 0
+  np.testing.assert_array_equal(slope, 0)
+
+
+def test_the_leash_is_the_divergence_from_the_prior(table):
+  heat = WEIGHTS.propose_temperature
+  rows = policy(table, heat)
+  tight = WEIGHTS._replace(prior_kl=0.3)
+
+  def total(params, weights, rows=rows):
+    return loss(toy(), weights, params, {"propose": rows}, {})
+
+  (whole_loss, parts), slope = jax.value_and_grad(total, has_aux=True)(
+    table, tight
+  )
+  before = whole(rows)[:, 1:-1]
+  log_prob = log_softmax(np.asarray(table)[before] / heat + rows.bias)
+  prior = log_softmax(np.asarray(rows.bias))
+  live = (np.asarray(rows.answer) != 0) & np.asarray(rows.counts)[:, None]
+  strayed = (np.exp(log_prob) * (log_prob - prior)).sum(-1)
+  expected = (strayed * live).sum() / live.sum()
+  assert expected > 0.01
+  assert float(parts["prior_kl/propose"]) == pytest.approx(expected, rel=1e-4)
+  loose, untouched = total(table, WEIGHTS)
+  assert "prior_kl/propose" not in untouched
+  assert float(whole_loss - loose) == pytest.approx(
+    WEIGHTS.propose * 0.3 * expected, rel=1e-3
+  )
+  assert np.isfinite(slope).all()
+  # A model without an opinion is the prior: nothing strays, nothing pulls.
+  alone = rows.replace(advantage=jnp.zeros(6))
+  (nothing, parts), slope = jax.value_and_grad(total, has_aux=True)(
+    0 * table, tight, alone
+  )
+  assert float(nothing) == float(parts["prior_kl/propose"]) == 0
+  np.testing.assert_allclose(slope, 0, atol=1e-7)
+
+
+def test_imitation_is_the_cross_entropy_of_the_masked_policy(table):
+  heat = WEIGHTS.propose_temperature
+  rows = policy(table, heat)
+  live = (np.asarray(rows.answer) != 0) & np.asarray(rows.counts)[:, None]
+  live[:, 2:] = False  # the input, say
+  copied = ImitationRows(rows.prompt, rows.answer, rows.bias, jnp.array(live))
+  total, parts = jax.jit(lambda p: loss(toy(), WEIGHTS, p, {}, {}, copied))(
+    table
+  )
+  expected = -(np.asarray(rows.log_prob) * live).sum() / live.sum()
+  assert float(parts["loss/imitate"]) == pytest.approx(expected, rel=1e-5)
+  assert float(total) == pytest.approx(0.4 * expected, rel=1e-5)
+  nobody = copied.replace(scored=jnp.zeros((6, 4), bool))
+  slope = jax.grad(lambda p: loss(toy(), WEIGHTS, p, {}, {}, nobody)[0])(table)
   np.testing.assert_array_equal(slope, 0)
 
 

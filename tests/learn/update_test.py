@@ -9,13 +9,14 @@ import pytest
 from bitzero_jax.curriculum import pool as pool_lib
 from bitzero_jax.language.grammar import VOCABULARY
 from bitzero_jax.learn.batch import Draw, PolicyRows, draw
+from bitzero_jax.learn.imitate import ImitationRows
 from bitzero_jax.learn.loss import LossWeights, loss
 from bitzero_jax.learn.update import Learner, learn
 from bitzero_jax.models.network import Network
 from bitzero_jax.state import KINDS, empty_task
 
 UPDATES, ROWS = 3, 12
-WEIGHTS = LossWeights(1.0, 0.5, 0.5, 0.01, 0.2, 0.28, 1.0, 1.0)
+WEIGHTS = LossWeights(1.0, 0.5, 0.5, 0.5, 0.01, 0.0, 0.2, 0.28, 1.0, 1.0)
 
 
 def logits(weights, tokens, n):
@@ -50,29 +51,35 @@ def material():
     )
 
   rows = {name: policy(3) for name in KINDS} | {"propose": policy(5)}
+  copied = ImitationRows(
+    prompt=tokens(ROWS, 4),
+    answer=tokens(ROWS, 5),
+    bias=jnp.zeros((ROWS, 5, VOCABULARY)),
+    scored=jnp.asarray(rng.random((ROWS, 5)) < 0.8),
+  )
   fresh = empty_task(6, 3, 5, 4).replace(
     program=tokens(6, 5), inputs=tokens(6, 3, 4), outputs=tokens(6, 3, 4)
   )
   table = jnp.asarray(rng.normal(size=(VOCABULARY, VOCABULARY)), jnp.float32)
-  return table, rows, fresh
+  return table, rows, copied, fresh
 
 
 def test_each_update_sees_its_own_part_once(material):
-  table, rows, fresh = material
+  table, rows, copied, fresh = material
   weight, key = jnp.array([1.0, 1.0, 0.0, 1.0, 1.0, 1.0]), jax.random.key(3)
   pool = pool_lib.empty(4, 3, 5, 4)
   state = LEARNER.optimizer.init(table)
   got, _, metrics = jax.jit(
     lambda params, key: learn(
-      LEARNER, params, state, rows, fresh, weight, pool, key
+      LEARNER, params, state, rows, copied, fresh, weight, pool, key
     )
   )(table, key)
 
   @jax.jit
-  def one_update(params, part, step_key):
+  def one_update(params, part, copies, step_key):
     gold = draw(LEARNER.draw, fresh, weight, pool, step_key)
     (_, parts), slope = jax.value_and_grad(
-      lambda p: loss(NETWORK, WEIGHTS, p, part, gold), has_aux=True
+      lambda p: loss(NETWORK, WEIGHTS, p, part, gold, copies), has_aux=True
     )(params)
     parts["norm/gradient"] = jnp.sqrt(jnp.sum(slope**2))
     return params - 0.5 * slope, parts
@@ -80,8 +87,10 @@ def test_each_update_sees_its_own_part_once(material):
   params, seen = table, []
   size = ROWS // UPDATES
   for i, step_key in enumerate(jax.random.split(key, UPDATES)):
-    part = jax.tree.map(lambda x, i=i: x[i * size : (i + 1) * size], rows)
-    params, parts = one_update(params, part, step_key)
+    part, copies = jax.tree.map(
+      lambda x, i=i: x[i * size : (i + 1) * size], (rows, copied)
+    )
+    params, parts = one_update(params, part, copies, step_key)
     seen.append(parts)
   np.testing.assert_allclose(got, params, atol=1e-5)
   assert float(jnp.abs(got - table).max()) > 1e-3
@@ -97,7 +106,7 @@ def test_each_update_sees_its_own_part_once(material):
 
 
 def test_hindsight_alone_learns_the_answers(material):
-  table, _, fresh = material
+  table, _, _, fresh = material
   learner = LEARNER._replace(
     updates=40, optimizer=optax.adam(0.1), draw=Draw((8, 8, 8), 1.0, 2, 0.0)
   )
@@ -107,7 +116,7 @@ def test_hindsight_alone_learns_the_answers(material):
   def step(params, state, key):
     pool = pool_lib.empty(4, 3, 5, 4)
     weight = jnp.ones(6)
-    return learn(learner, params, state, {}, fresh, weight, pool, key)
+    return learn(learner, params, state, {}, None, fresh, weight, pool, key)
 
   params, state, before = step(table, state, jax.random.key(0))
   _, _, after = step(params, state, jax.random.key(1))
