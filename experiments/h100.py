@@ -1,8 +1,8 @@
 """Ten minutes on one H100: a wider language, a larger model, bfloat16.
 
 Run:      bitzero train --config=experiments/h100.py --workdir=runs/h100
-Takes:    meant for ten minutes on one NVIDIA H100 with 16 CPU cores; not
-          yet run to its end.
+Takes:    meant for ten minutes on one NVIDIA H100 with 16 CPU cores; run for
+          150 of its rounds so far.
 Expect:   see experiments/README.md.
 """
 
