@@ -91,8 +91,16 @@ class Checkpoints:
     return self._manager.restore(step, args=ocp.args.StandardRestore(shapes))
 
   def read(self, step: int) -> dict[str, Any]:
-    """Reads a checkpoint as nested dicts of arrays, whatever its shapes."""
-    return dict(self._manager.restore(step, args=ocp.args.StandardRestore()))
+    """Reads a checkpoint as nested dicts of arrays, whatever its shapes.
+
+    They lie on this process's first device, whatever device they came from.
+    """
+    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    shapes = jax.tree.map(
+      lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
+      dict(self._manager.item_metadata(step)),
+    )
+    return self._manager.restore(step, args=ocp.args.StandardRestore(shapes))
 
   def wait(self) -> None:
     """Blocks until every started save is on disk."""

@@ -1,6 +1,9 @@
 """What was saved comes back, bit for bit, or not at all."""
 
 import functools
+import os
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -137,3 +140,24 @@ def test_the_newest_round_is_told_without_a_trace(tmp_path):
     checkpoints.save(2, state(1), None)
     checkpoints.save(7, state(2), None)
   assert checkpoint.newest(tmp_path) == 7
+
+
+def test_what_another_machine_saved_can_be_read(tmp_path):
+  """A run of a GPU is opened on a laptop: the device that wrote is not here."""
+  program = (
+    "import sys, jax\n"
+    "from pathlib import Path\n"
+    "from bitzero_jax.runtime import checkpoint\n"
+    "x = jax.device_put(jax.numpy.arange(3.0), jax.devices()[1])\n"
+    "with checkpoint.opened(Path(sys.argv[1])) as checkpoints:\n"
+    "  checkpoints.save(1, {'params': {'x': x}}, None)\n"
+  )
+  flags = "--xla_force_host_platform_device_count=2"
+  subprocess.run(
+    [sys.executable, "-c", program, str(tmp_path)],
+    env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+    check=True,
+  )
+  with checkpoint.opened(tmp_path, create=False) as checkpoints:
+    read = checkpoints.read(1)
+  np.testing.assert_array_equal(read["params"]["x"], [0.0, 1.0, 2.0])
