@@ -88,8 +88,9 @@ def draw(
       empty slots; None for all alike.
 
   Returns:
-    Rows by task type. A drawn task is posed with a random pair (deduction,
-    abduction) or with its pairs in a random rotation (induction).
+    Rows by task type, without a type that has none. A drawn task is posed with
+    a random pair (deduction, abduction) or with its pairs in a random rotation
+    (induction).
   """
   total = sum(spec.rows)
   side, which, where = jax.random.uniform(key, (3, total))
@@ -105,6 +106,8 @@ def draw(
   pair = _below(where, jnp.int32(tasks.inputs.shape[1]))
   result, begin = {}, 0
   for kind, (name, rows) in enumerate(zip(KINDS, spec.rows, strict=True)):
+    if not rows:
+      continue
     mine = slice(begin, begin + rows)
     posed = take(tasks, mine)
     if kind == INDUCTION:
