@@ -100,7 +100,8 @@ class Checkpoints:
       lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
       dict(self._manager.item_metadata(step)),
     )
-    return self._manager.restore(step, args=ocp.args.StandardRestore(shapes))
+    args = ocp.args.StandardRestore(shapes)
+    return dict(self._manager.restore(step, args=args))
 
   def wait(self) -> None:
     """Blocks until every started save is on disk."""
