@@ -287,6 +287,7 @@ def build_parts(config: Any) -> step.Parts:
     judge=judge,
     trainable=rules.trainable,
     probe=probe,
+    probed_pair=config.probe.pair,
     solve=functools.partial(solve.solve, solver, net),
     samples=config.solve.samples,
     candidates=config.propose.candidates,

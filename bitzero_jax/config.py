@@ -113,6 +113,8 @@ def default() -> Any:
   c.probe = ConfigDict()
   c.probe.method = "gold"  # solve rate: probability of the gold answer, or
   # "samples": share of right answers among `solve.samples`
+  c.probe.pair = 1  # pair of a fresh task that is probed and solved. Of pair 0
+  # the proposer writes the input: it would be paid for what its input is like
 
   c.solve = ConfigDict()
   c.solve.samples = 1  # answers sampled for each task
@@ -230,6 +232,7 @@ def validate(config: Any) -> None:
     1.0,
   )
   _within(config, "gate.outputs", 1, config.language.pairs)
+  _within(config, "probe.pair", 0, config.language.pairs - 1)
   _within(config, "seed", 0, (1 << 32) - 1)
   _within(config, "quant.planes", 1, 5)
   _within(

@@ -60,6 +60,7 @@ class Parts(NamedTuple):
     judge: (Outcome, barred, pool) -> int32 [B], reason of each candidate.
     trainable: reason -> bool [B].
     probe: (weights, tables, tasks by type) -> solve rates by type.
+    probed_pair: of a fresh task, which is probed and solved.
     solve: (weights, tables, tasks, pairs, asked, key), each by type, ->
       (Answers, Rollout) by type.
     samples: answers that `solve` gives to each task.
@@ -86,6 +87,7 @@ class Parts(NamedTuple):
   judge: Callable[..., jax.Array]
   trainable: Callable[[jax.Array], jax.Array]
   probe: Callable[..., list[jax.Array]]
+  probed_pair: int
   solve: Callable[..., list[tuple[Answers, Rollout]]]
   samples: int
   candidates: int
@@ -156,7 +158,7 @@ def solve_stage(
   )
   pool_key, write_key, rest = jax.random.split(_keys(state)[2], 3)
   kinds = len(KINDS)
-  tasks = _by_kind(fresh)
+  tasks = _posed(parts, fresh)
   asked = [sound[kind::kinds] for kind in range(kinds)]
   probed = [] if parts.probe_by_samples else parts.probe(weights, tables, tasks)
   tasks = [take(own, slice(parts.fresh_rows)) for own in tasks]
@@ -186,10 +188,15 @@ def solve_stage(
   return carry, answers
 
 
-def _by_kind(tasks: Task) -> list[Task]:
-  """A round's candidates by type, of which every third one is."""
-  kinds = len(KINDS)
-  return [take(tasks, slice(kind, None, kinds)) for kind in range(kinds)]
+def _posed(parts: Parts, tasks: Task) -> list[Task]:
+  """A round's candidates by type, the pair that is asked in front."""
+  turned = dataclasses.replace(
+    tasks,
+    inputs=jnp.roll(tasks.inputs, -parts.probed_pair, axis=1),
+    outputs=jnp.roll(tasks.outputs, -parts.probed_pair, axis=1),
+  )
+  kinds = len(KINDS)  # every third candidate is of a type
+  return [take(turned, slice(kind, None, kinds)) for kind in range(kinds)]
 
 
 def _widen(answers: Answers, solved: list[tuple[Answers, Rollout]]) -> Answers:
@@ -271,7 +278,7 @@ def learn_stage(
   )
   memory = state.memory
   if curriculum.memory is not None:
-    after = parts.probe(parts.weights(params), tables, _by_kind(fresh))
+    after = parts.probe(parts.weights(params), tables, _posed(parts, fresh))
     rise = jnp.stack(after, 1).reshape(-1) - solve_rate
     memory = curriculum.memory.update(
       memory, tasks.program, lesson.sound, rise[: parts.candidates]

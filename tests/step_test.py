@@ -14,7 +14,7 @@ import pytest
 
 from bitzero_jax import build
 from bitzero_jax import config as config_lib
-from bitzero_jax.state import REASON
+from bitzero_jax.state import KINDS, REASON
 from bitzero_jax.verify.executor import Executor
 from bitzero_jax.verify.judge import Judge
 
@@ -61,6 +61,7 @@ class Counting(Judge):
 
   def grade(self, answers):
     self.graded.append(answers.kind.shape[0])
+    self.answers = answers
     return super().grade(answers)
 
 
@@ -231,6 +232,20 @@ def test_the_pool_holds_what_was_accepted_once_each(run):
   )
   np.testing.assert_array_equal(run.state.pool.tasks.program[:size], programs)
   assert not run.state.pool.tasks.program[size:].any()
+
+
+def test_what_is_asked_is_not_the_proposers_own_input(run):
+  tasks, answers = run.traces[-1].tasks, run.judge.answers
+  asked = answers.kind == KINDS.index("deduction")
+  fresh = np.flatnonzero(tasks.kind == KINDS.index("deduction"))
+  np.testing.assert_array_equal(
+    answers.inputs[asked][:, 0], tasks.inputs[fresh][:, 1]
+  )
+  # Turned, not dropped: the proposer's own comes last.
+  assert tasks.inputs[fresh].any(axis=(0, 2))[0]
+  np.testing.assert_array_equal(
+    answers.inputs[asked][:, -1], tasks.inputs[fresh][:, 0]
+  )
 
 
 def test_the_round_learns_and_measures(run):

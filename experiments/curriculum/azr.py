@@ -21,4 +21,5 @@ def get_config():
   c.gate.identity = False
   c.gate.outputs = 1
   c.gate.novel = False
+  c.probe.pair = 0  # the solver is asked about the proposer's own input
   return c
