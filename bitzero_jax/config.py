@@ -38,6 +38,8 @@ CHOICES = {
   "curriculum.name": CURRICULA,
   "curriculum.learnability": ("one_minus", "variance", "tent", "band"),
   "optimizer.name": ("muon", "adamw"),
+  "practice.writer": ("model", "guided", "search"),
+  "practice.lessons": ("own", "random", "none"),
   "executor.engine": ("auto", "cpython", "monty"),
   "heldout.weights": ("hand", "uniform"),
   "heldout.primary": ("accuracy", "accuracy_longer", "log_loss"),
@@ -148,6 +150,22 @@ def default() -> Any:
   c.optimizer.weight_decay = 0.0
   c.optimizer.clip = 1.0  # global gradient norm
 
+  c.practice = ConfigDict()  # of `solve` and `evaluate` with --practice
+  c.practice.writer = "model"  # who answers: "model" samples; "guided", a beam
+  # of the model's likeliest programs; "search", the grammar's likeliest
+  c.practice.lessons = "own"  # what is learned: "own" misses, tasks of the
+  # grammar at "random", or "none"
+  c.practice.programs = 256  # tried a round, for all questions together
+  c.practice.edit_share = 0.0  # of them, that are close misses with a subtree
+  # rewritten by the grammar
+  c.practice.resume_share = 0.5  # of what the model samples, that begins as a
+  # close miss does
+  c.practice.kept = 32  # closest misses of a question that are learned from
+  c.practice.sharpness = 8.0  # a miss weighs exp(sharpness * its closeness)
+  c.practice.updates = 8  # gradient updates a round
+  c.practice.rows = (16, 16, 64)  # rows an update: D, A, I
+  c.practice.learning_rate = 0.002  # constant, of `optimizer.name`
+
   c.pool = ConfigDict()
   c.pool.capacity = 4096  # tasks
   c.pool.eviction = "reservoir"  # uniform over all admitted, or "priority"
@@ -215,7 +233,8 @@ def validate(config: Any) -> None:
     "executor.workers executor.steps heldout.candidates heldout.tasks "
     "every.log every.tasks every.evaluate every.save propose.temperature "
     "solve.temperature optimizer.learning_rate optimizer.clip "
-    "learn.imitate_rows language.widen_rounds",
+    "learn.imitate_rows language.widen_rounds practice.kept "
+    "practice.updates practice.learning_rate",
   )
   _within(
     config,
@@ -256,10 +275,18 @@ def validate(config: Any) -> None:
     rows = _get(config, path)
     _require(rows % 3 == 0, f"{path}={rows} must be a multiple of 3")
   _check_lengths(config.curriculum)
-  rows = config.learn.rows
+  for path in ("learn.rows", "practice.rows"):
+    rows = _get(config, path)
+    _require(
+      len(rows) == 3 and all(type(r) is int and r >= 0 for r in rows),
+      f"{path}={rows} must be three row counts: D, A, I",
+    )
+  practice = config.practice
+  _within(config, "practice.sharpness", 0.0, 100.0)
+  _within(config, "practice.edit_share practice.resume_share", 0.0, 1.0)
   _require(
-    len(rows) == 3 and all(type(r) is int and r >= 0 for r in rows),
-    f"learn.rows={rows} must be three row counts: D, A, I",
+    practice.programs > 0 and practice.programs % 256 == 0,
+    f"practice.programs={practice.programs} must be a multiple of 256",
   )
   model = config.model
   _require(

@@ -26,6 +26,7 @@ def write(
   slots: int,
   temperature: float,
   prior_weight: float = 0.0,
+  begun: jax.Array | None = None,
 ) -> Rollout:
   """Samples one answer for each prompt.
 
@@ -40,6 +41,8 @@ def write(
     slots: deepest stack of the automaton.
     temperature: > 0 samples, 0 takes the most likely legal token.
     prior_weight: weight of the grammar's log-prior in the policy.
+    begun: int32 [B, A], legal tokens that answers begin with, then padding;
+      None for none.
 
   Returns:
     The rollout; log-probabilities are of the policy at `temperature` (at 1
@@ -51,7 +54,7 @@ def write(
   logits, cache = network.prefill(weights, prompt, columns)
   states = jax.vmap(lambda p: automaton.start(tables, p, slots))(plan)
 
-  def choose(logits, states, step_key):
+  def choose(logits, states, step_key, given):
     bias = jax.vmap(lambda s: automaton.bias(tables, s, prior_weight))(states)
     policy = log_policy(logits, bias, heat)
     if greedy:
@@ -59,23 +62,27 @@ def write(
     else:
       token = jax.random.categorical(step_key, policy, axis=-1)
     token = token.astype(jnp.int32)
+    if given is not None:
+      token = jnp.where(given != PAD, given, token)
     taken = jnp.take_along_axis(policy, token[:, None], axis=-1)[:, 0]
     states = jax.vmap(lambda p, s, t: automaton.advance(tables, p, s, t))(
       plan, states, token
     )
     return states, (token, taken * (token != PAD), bias)
 
-  def step(carry, step_key):
+  def step(carry, now):
     logits, cache, states = carry
-    states, chosen = choose(logits, states, step_key)
+    states, chosen = choose(logits, states, *now)
     logits, cache = network.decode(weights, chosen[0], cache)
     return (logits, cache, states), chosen
 
   keys = jax.random.split(key, length)
+  first = None if begun is None else begun.T[:-1]
+  final = None if begun is None else begun[:, -1]
   (logits, _, states), seen = jax.lax.scan(
-    step, (logits, cache, states), keys[:-1]
+    step, (logits, cache, states), (keys[:-1], first)
   )
-  _, last = choose(logits, states, keys[-1])
+  _, last = choose(logits, states, keys[-1], final)
   answer, log_prob, bias = (
     jnp.concatenate([jnp.swapaxes(leaf, 0, 1), end[:, None]], axis=1)
     for leaf, end in zip(seen, last, strict=True)

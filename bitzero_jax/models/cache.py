@@ -73,6 +73,16 @@ def write(
   )
 
 
+def pick(cache: Cache, rows: jax.Array) -> Cache:
+  """Rows `rows` (int32 [R]) of a cache, in that order, some of them again."""
+  return dataclasses.replace(
+    cache,
+    keys=cache.keys[:, rows],
+    values=cache.values[:, rows],
+    valid=cache.valid[rows],
+  )
+
+
 def advance(cache: Cache, columns: int) -> Cache:
   """Moves `column` past the `columns` that every layer has now written."""
   return dataclasses.replace(cache, column=cache.column + columns)

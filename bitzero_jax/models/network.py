@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from bitzero_jax.models.cache import pick
 from bitzero_jax.models.transformer import Transformer
 
 
@@ -23,6 +24,7 @@ class Network(NamedTuple):
       cache with room for `slots` columns).
     decode: (weights, token int32 [B], cache) -> (logits float32 [B, V],
       cache).
+    pick: (cache, rows int32 [R]) -> a cache of those rows, in that order.
   """
 
   init: Callable[[jax.Array], Any]
@@ -30,6 +32,7 @@ class Network(NamedTuple):
   logits: Callable[[Any, jax.Array, int], jax.Array]
   prefill: Callable[[Any, jax.Array, int], tuple[jax.Array, Any]]
   decode: Callable[[Any, jax.Array, Any], tuple[jax.Array, Any]]
+  pick: Callable[[Any, jax.Array], Any]
 
 
 def network(
@@ -48,4 +51,4 @@ def network(
   def decode(w, token, cache):
     return model.apply({"params": w}, token, cache, method="decode")
 
-  return Network(init, weights, logits, prefill, decode)
+  return Network(init, weights, logits, prefill, decode, pick)

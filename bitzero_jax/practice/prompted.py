@@ -1,0 +1,128 @@
+"""The model answers questions: by samples, or by its likeliest programs."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bitzero_jax import beam, sample
+from bitzero_jax.language import layout
+from bitzero_jax.language.levels import NEVER
+from bitzero_jax.practice.archive import Archive
+from bitzero_jax.practice.desk import (
+  Desk,
+  Write,
+  draw_near,
+  numpy_random,
+  owned,
+)
+from bitzero_jax.runtime.compiling import compiled
+
+COPIES = 16  # programs sampled for a prompt
+WIDTH = 128  # programs that a beam finds for a prompt
+
+
+def sampled(desk: Desk) -> Write:
+  """The model writes at temperature 1, shown some of the examples.
+
+  Of its programs `resume_share` begin as a miss at the question does, up to a
+  random token: the model rewrites the end of what was nearly right.
+  """
+
+  def write(params, prompts, begun, key):
+    return sample.write(
+      desk.network,
+      desk.network.weights(params),
+      desk.tables,
+      layout.program_plan(desk.tables, desk.rows),
+      jnp.repeat(prompts, COPIES, axis=0),
+      key,
+      length=desk.sizes.program,
+      slots=desk.sizes.slots,
+      temperature=1.0,
+      begun=begun,
+    ).answer
+
+  return _prompted(desk, COPIES, write)
+
+
+def guided(desk: Desk) -> Write:
+  """Brute force in the model's order: beams, shown some of the examples."""
+
+  def write(params, prompts, begun, key):
+    del begun, key
+    answers, scores = beam.search(
+      desk.network,
+      desk.network.weights(params),
+      desk.tables,
+      layout.program_plan(desk.tables, desk.rows // WIDTH),
+      prompts,
+      width=WIDTH,
+      length=desk.sizes.program,
+      slots=desk.sizes.slots,
+    )
+    real = (scores > NEVER / 2)[..., None]
+    return jnp.where(real, answers, 0).reshape(-1, desk.sizes.program)
+
+  return _prompted(desk, WIDTH, write)
+
+
+def _prompted(desk: Desk, copies: int, write: Callable[..., Any]) -> Write:
+  """A writer that reads `copies` programs off each prompt."""
+  count, sizes = desk.rows // copies, desk.sizes
+  shape = (desk.rows, sizes.program)
+  run = compiled(
+    jax.jit(write).trace(
+      desk.params,
+      jax.ShapeDtypeStruct((count, sizes.answer_program[0]), jnp.int32),
+      jax.ShapeDtypeStruct(shape, jnp.int32),
+      jax.random.key(0),
+    )
+  )
+  turns = _Turns()
+
+  def ask(
+    params: Any, archives: Sequence[Archive], left: Sequence[int], key: Any
+  ):
+    host_key, write_key = jax.random.split(key)
+    random = numpy_random(host_key)
+    owners = turns.take(left, count, random)
+    shown = [archives[i].question.some(sizes.shown, random) for i in owners]
+    inputs, outputs = (np.stack(side) for side in zip(*shown, strict=True))
+    begun = np.zeros(shape, np.int32)
+    resumed = random.random(shape[0]) < desk.resume_share
+    for place, number in enumerate(owners):
+      rows = np.flatnonzero(resumed[place * copies : (place + 1) * copies])
+      near = archives[number].first() if len(rows) else []
+      if near:
+        drawn = draw_near(near, desk.sharpness, len(rows), random)
+        for row, attempt in zip(rows + place * copies, drawn, strict=True):
+          cut = random.integers(len(attempt.program))
+          begun[row, :cut] = attempt.program[:cut]
+    prompts = layout.induction(inputs, outputs)
+    rows = np.asarray(run(params, prompts, begun, write_key))
+    return owned(np.repeat(owners, copies).tolist(), rows)
+
+  return ask
+
+
+class _Turns:
+  """Everyone has a turn before anyone has the next."""
+
+  def __init__(self):
+    self._owed: Iterator[int] = iter(())
+
+  def take(
+    self, left: Sequence[int], count: int, random: np.random.Generator
+  ) -> list[int]:
+    """The next `count` of those that are left, in random order."""
+    still, owners = set(left), []
+    while len(owners) < count:
+      number = next(self._owed, None)
+      if number is None:
+        self._owed = iter(random.permutation(left).tolist())
+      elif number in still:
+        owners.append(number)
+    return owners

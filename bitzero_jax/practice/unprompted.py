@@ -1,0 +1,108 @@
+"""Who writes programs without a model: the grammar, search, and edits."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bitzero_jax.evaluate import search
+from bitzero_jax.language import edit, layout, prior
+from bitzero_jax.language.render import Tokens
+from bitzero_jax.practice.archive import Archive
+from bitzero_jax.practice.desk import (
+  Desk,
+  Write,
+  Written,
+  draw_near,
+  numpy_random,
+  owned,
+)
+from bitzero_jax.runtime.compiling import compiled
+
+
+def searched(desk: Desk) -> Write:
+  """Brute force in the order of the grammar's prior."""
+  stream = search.programs(desk.level)
+  found: list[Tokens] = []
+  place = [0] * desk.questions
+
+  def following(number: int) -> Tokens | None:
+    if len(found) <= place[number]:
+      program = next(stream, None)
+      if program is None:
+        return None
+      found.append(program)
+    place[number] += 1
+    return found[place[number] - 1]
+
+  def write(
+    params: Any, archives: Sequence[Archive], left: Sequence[int], key: Any
+  ) -> Written:
+    del params, archives, key
+    owners = np.resize(np.array(left), desk.rows).tolist()
+    written = [(number, following(number)) for number in owners]
+    return [(number, program) for number, program in written if program]
+
+  return write
+
+
+def drawn(desk: Desk) -> Write:
+  """Samples of the grammar's prior, which know nothing of the question."""
+  sizes = desk.sizes
+  plan = layout.program_plan(desk.tables, desk.rows)
+  run = compiled(
+    jax.jit(
+      lambda key: prior.sample(
+        desk.tables, plan, key, sizes.program, sizes.slots
+      )
+    ).trace(jax.random.key(0))
+  )
+
+  def write(
+    params: Any, archives: Sequence[Archive], left: Sequence[int], key: Any
+  ) -> Written:
+    del params, archives
+    host_key, write_key = jax.random.split(key)
+    mixed = numpy_random(host_key).permutation(left)
+    owners = np.resize(mixed, desk.rows).tolist()
+    return owned(owners, np.asarray(run(write_key)))
+
+  return write
+
+
+def edited(desk: Desk) -> Write:
+  """Misses with one subtree rewritten by the grammar, the closest most often.
+
+  As ACCEL edits levels (Parker-Holder et al. 2022, arXiv:2203.01302), but
+  towards a question.
+  """
+  shape = (desk.rows, desk.sizes.program)
+  run = compiled(
+    jax.jit(
+      lambda rows, key: edit.resample_subtree(
+        desk.tables, rows, key, desk.sizes.slots
+      )
+    ).trace(jax.ShapeDtypeStruct(shape, jnp.int32), jax.random.key(0))
+  )
+
+  def write(
+    params: Any, archives: Sequence[Archive], left: Sequence[int], key: Any
+  ) -> Written:
+    del params
+    host_key, edit_key = jax.random.split(key)
+    random = numpy_random(host_key)
+    near = {i: found for i in left if (found := archives[i].first())}
+    if not near:
+      return []
+    owners = np.resize(random.permutation(list(near)), desk.rows)
+    parents = np.zeros(shape, np.int32)
+    for number, attempts in near.items():
+      rows = np.flatnonzero(owners == number)
+      chosen = draw_near(attempts, desk.sharpness, len(rows), random)
+      for row, attempt in zip(rows, chosen, strict=True):
+        parents[row, : len(attempt.program)] = attempt.program
+    return owned(owners.tolist(), np.asarray(run(parents, edit_key)))
+
+  return write
