@@ -70,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     help="write evaluations/SUITE.json into the workdir, task by task",
   )
 
+  _add_practice(evaluate)
+
   report = verb("report", "write report.html from what a run left")
   report.add_argument("--workdir", required=True, help="folder of the run")
 
@@ -80,6 +82,10 @@ def _parser() -> argparse.ArgumentParser:
     "--samples", type=int, default=256, help="programs sampled"
   )
   solve.add_argument("--checkpoint", default="last", choices=("last", "best"))
+  _add_practice(solve)
+  solve.add_argument(
+    "--keep", metavar="FOLDER", help="with --practice: keep the weights there"
+  )
 
   verify = verb("verify", "run programs in JSON lines, write verdicts")
   verify.add_argument("file", help="JSON lines, or - for standard input")
@@ -106,6 +112,15 @@ def _parser() -> argparse.ArgumentParser:
   return parser
 
 
+def _add_practice(parser: argparse.ArgumentParser) -> None:
+  parser.add_argument(
+    "--practice",
+    type=float,
+    metavar="SECONDS",
+    help="learn from own misses first; --config.practice.KEY=VALUE too",
+  )
+
+
 def _read_config(path: str, overrides: Sequence[str]) -> Any:
   """A validated config from an experiment file and --config.key=value flags."""
   from absl import flags
@@ -126,6 +141,26 @@ def _read_config(path: str, overrides: Sequence[str]) -> Any:
     return config_lib.from_dict(values.config.to_dict())
   except Exception as error:  # an experiment file may raise anything
     _fail(f"--config={path}: {error}")
+
+
+def _practice_config(config: Any, overrides: Sequence[str]) -> Any:
+  """A run's config with --config.practice.key=value flags."""
+  from absl import flags
+  from ml_collections import config_flags
+
+  from bitzero_jax import config as config_lib
+
+  for text in overrides:
+    if not text.startswith("--config.practice."):
+      _fail(f"{text.partition('=')[0]}: only --config.practice.KEY may change")
+  _check_keys(config.to_dict(), overrides)
+  values = flags.FlagValues()
+  config_flags.DEFINE_config_dict("config", config, flag_values=values)
+  try:
+    values(["bitzero", *overrides])
+    return config_lib.from_dict(values.config.to_dict())
+  except Exception as error:  # absl has no one class for what it refuses
+    _fail(str(error))
 
 
 def _check_keys(defaults: dict[str, Any], overrides: Sequence[str]) -> None:
@@ -177,20 +212,28 @@ def _train(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   return 0
 
 
-def _evaluate(options: argparse.Namespace) -> int:
+def _evaluate(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   with _bad_input():
     from bitzero_jax import trained
 
     folder = Path(options.workdir)
     with trained.opened(folder, options.checkpoint) as model:
-      evaluation = trained.evaluate(
-        model, options.suite, options.data, options.samples
-      )
+      if options.practice is None:
+        evaluation = trained.evaluate(
+          model, options.suite, options.data, options.samples
+        )
+      else:
+        evaluation = _practise_suite(model, options, overrides)
     if options.save:
       trained.save(folder, evaluation)
   result = evaluation.scores
   if options.json:
     print(json.dumps(result))
+    return 0
+  if options.practice is not None:
+    from bitzero_jax.practice import lines
+
+    print(lines.suite(result))
     return 0
   if options.suite == "list_functions":
     from bitzero_jax.evaluate import list_functions
@@ -213,7 +256,26 @@ def _report(options: argparse.Namespace) -> int:
   return 0
 
 
-def _solve(options: argparse.Namespace) -> int:
+def _practise_suite(
+  model: Any, options: argparse.Namespace, overrides: Sequence[str]
+) -> Any:
+  from bitzero_jax import practised
+
+  model = model._replace(config=_practice_config(model.config, overrides))
+  return practised.evaluate(
+    model, options.suite, options.data, options.practice, _say
+  )
+
+
+def _say(text: str) -> None:
+  print(text, file=sys.stderr, flush=True)
+
+
+def _solve(options: argparse.Namespace, overrides: Sequence[str]) -> int:
+  if options.practice is not None:
+    return _solve_by_practice(options, overrides)
+  if options.keep is not None:
+    _fail(f"--keep={options.keep} needs --practice=SECONDS")
   with _bad_input():
     from bitzero_jax import trained
     from bitzero_jax.evaluate import puzzle
@@ -224,6 +286,29 @@ def _solve(options: argparse.Namespace) -> int:
   for line in puzzle.table(answers, len(examples)):
     print(line)
   return 0 if any(a.right == len(examples) for a in answers) else 3
+
+
+def _solve_by_practice(
+  options: argparse.Namespace, overrides: Sequence[str]
+) -> int:
+  with _bad_input():
+    from bitzero_jax import practised, trained
+    from bitzero_jax.evaluate import puzzle
+    from bitzero_jax.practice import lines
+
+    examples = puzzle.read_examples(options.examples)
+    folder = Path(options.workdir)
+    if options.keep is not None:
+      practised.check_keep(Path(options.keep))
+    with trained.opened(folder, options.checkpoint) as model:
+      model = model._replace(config=_practice_config(model.config, overrides))
+      done = practised.run(model, [examples], options.practice, _say)
+      if options.keep is not None:
+        practised.keep(folder, model, done.last.params, Path(options.keep))
+  (archive,) = done.archives.values()
+  for line in lines.answer(archive, done.last):
+    print(line)
+  return 0 if archive.answer is not None else 3
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -287,7 +372,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
   )
   parser = _parser()
   options, rest = parser.parse_known_args(arguments)
-  overrides = rest if "config" in options else []
+  takes_overrides = "config" in options or getattr(options, "practice", None)
+  overrides = rest if takes_overrides else []
   for text in rest:
     if text not in overrides or not text.startswith("--config."):
       parser.error(f"unknown argument {text!r}; see bitzero {options.verb} -h")
@@ -301,15 +387,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _dispatch(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   if options.verb == "train":
     return _train(options, overrides)
-  if options.verb == "bench":
-    return _bench(options, overrides)
-  verbs = {
+  takes_overrides = {
+    "bench": _bench,
     "evaluate": _evaluate,
-    "report": _report,
     "solve": _solve,
-    "verify": _verify,
   }
-  return verbs[options.verb](options)
+  if options.verb in takes_overrides:
+    return takes_overrides[options.verb](options, overrides)
+  return {"report": _report, "verify": _verify}[options.verb](options)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def solve(
   results = executor.run([Job(render.source(p), inputs) for p in programs])
   answers = [
     Answer(
-      program=render.source(p).split("return ")[1].strip(),
+      program=render.expression(p),
       right=sum(
         v.status == "ok" and v.value == wanted
         for v, (_, wanted) in zip(verdicts, examples, strict=True)

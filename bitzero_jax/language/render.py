@@ -178,6 +178,11 @@ def value_text(tokens: Tokens) -> str:
   return f"[{', '.join(map(str, ints))}]"
 
 
+def expression(tokens: Tokens) -> str:
+  """Renders a complete program as a Python expression of `x`."""
+  return source(tokens).split("return ")[1].strip()
+
+
 _LIST = re.compile(r"\[(-?\d{1,2}(?:, -?\d{1,2})*)?\]|-?\d{1,2}", re.ASCII)
 
 

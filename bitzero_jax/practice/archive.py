@@ -2,7 +2,8 @@
 
 A program that misses the question still has outputs of its own, so together
 with the question's inputs it is a verified task (hindsight relabelling: CodeIt,
-Butt et al. 2024, arXiv:2402.04858; SOAR, Pourcel et al. 2025, arXiv:2507.14172).
+Butt et al. 2024, arXiv:2402.04858; SOAR, Pourcel et al. 2025,
+arXiv:2507.14172).
 """
 
 import heapq

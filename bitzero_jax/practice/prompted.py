@@ -101,7 +101,7 @@ def _prompted(desk: Desk, copies: int, write: Callable[..., Any]) -> Write:
         for row, attempt in zip(rows + place * copies, drawn, strict=True):
           cut = random.integers(len(attempt.program))
           begun[row, :cut] = attempt.program[:cut]
-    prompts = layout.induction(inputs, outputs)
+    prompts = layout.induction(jnp.asarray(inputs), jnp.asarray(outputs))
     rows = np.asarray(run(params, prompts, begun, write_key))
     return owned(np.repeat(owners, copies).tolist(), rows)
 
