@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bitzero_jax import config as config_lib
-from bitzero_jax import propose, solve, step, wiring
+from bitzero_jax import parts, propose, solve, wiring
 from bitzero_jax.curriculum import pool as pool_lib
 from bitzero_jax.curriculum import seen, widen
 from bitzero_jax.curriculum import table as curricula
@@ -220,7 +220,7 @@ def build_proposer(config: Any) -> propose.Proposer:
   )
 
 
-def build_parts(config: Any) -> step.Parts:
+def build_parts(config: Any) -> parts.Parts:
   """The functions of a round, from a validated config."""
   net = build_network(config)
   quantizer = build_quantizer(config)
@@ -279,7 +279,7 @@ def build_parts(config: Any) -> step.Parts:
       after["quant"],
     )
 
-  return step.Parts(
+  return parts.Parts(
     weights=net.weights,
     language=language.at,
     widen=build_widen(config),

@@ -16,12 +16,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from bitzero_jax.parts import Metrics, Parts, Trace
 from bitzero_jax.runtime.compiling import compiled
 from bitzero_jax.state import Answers, LoopState, Outcome, Proposed
 from bitzero_jax.step import (
-  Metrics,
-  Parts,
-  Trace,
   following_key,
   learn_stage,
   propose_stage,
