@@ -135,14 +135,18 @@ def check_engine(workdir: Path, engine: str) -> None:
   Raises:
     ValueError: the run's answers were made by another engine.
   """
-  path = workdir / ENVIRONMENT_FILE
-  saved = json.loads(path.read_text()) if path.exists() else {}
-  before = saved.get("engine", engine)
+  before = read_environment(workdir).get("engine", engine)
   if before.rpartition(".")[0] != engine.rpartition(".")[0]:
     raise ValueError(
       f"--workdir={workdir} holds answers of {before}, and this is {engine}: "
       "answers of two engines are not compared"
     )
+
+
+def read_environment(workdir: Path) -> dict[str, Any]:
+  """What `environment` was in the run's last process; empty where unknown."""
+  path = workdir / ENVIRONMENT_FILE
+  return json.loads(path.read_text()) if path.exists() else {}
 
 
 def environment(engine: str, tier: str, seeds: int) -> dict[str, Any]:
