@@ -211,3 +211,11 @@ def test_the_lengths_of_an_arm_make_its_control(table, capsys):
   assert compare.main([str(table), "--lengths=plain"]) == 0
   command = capsys.readouterr().out
   assert "--config.curriculum.lengths='(0,0.5,0.25,0.25,)'" in command
+  assert "--config.seed=SEED " in command
+
+
+def test_the_control_of_seeds_side_by_side_is_trained_so_too(tmp_path):
+  for seed in (4, 5):
+    write(tmp_path / f"a/seed{seed}", "plain", seed, (0.2, 0.3), beside=2)
+  command = compare.length_command(arms.read(tmp_path)[0])
+  assert "--config.seed=4 --config.seeds=2 " in command
