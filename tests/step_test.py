@@ -346,10 +346,9 @@ def test_seeds_at_two_levels_are_each_what_they_are_alone(executor):
       assert judge.failure is None and judge.graded == [24 * config.seeds]
       return jax.device_get((state.proposed, first))
 
-  (small, full), (low, high) = (
-    seeds.apart(rounds(both, seeds.together([at(0), at(1)])), 2),
-    map(lambda seed: rounds(alone, at(seed)), (0, 1)),
-  )
+  together = rounds(both, seeds.together([at(0), at(1)]))
+  small, full = seeds.apart(together, 2)
+  low, high = (rounds(alone, at(seed)) for seed in (0, 1))
   for got, due in ((small, low), (full, high)):
     for mine, theirs in zip(
       jax.tree.leaves(got), jax.tree.leaves(due), strict=True
