@@ -1,6 +1,7 @@
 """The only place where a name in a config becomes a function."""
 
 import functools
+from collections.abc import Sequence
 from concurrent.futures import Executor as Background
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bitzero_jax import config as config_lib
-from bitzero_jax import propose, solve, step, wiring
+from bitzero_jax import parts, propose, seeds, solve, wiring
 from bitzero_jax.curriculum import pool as pool_lib
 from bitzero_jax.curriculum import seen, widen
 from bitzero_jax.curriculum import table as curricula
@@ -163,6 +164,16 @@ def build_state(config: Any, barred: Array) -> LoopState:
     barred: uint32 [H, 2], behaviours of held-out tasks. Repeated up to the
       most that an exam can have, so that the state's shape is known before.
   """
+  return build_states(config, [barred])[0]
+
+
+def build_states(config: Any, barred: Sequence[Array]) -> list[LoopState]:
+  """The same for one seed after the other, `config.seed` the first.
+
+  Args:
+    config: as for `build_state`.
+    barred: of each seed.
+  """
   proposer = build_proposer(config)
   sizes = proposer.sizes
   memory = build_curriculum(config).memory
@@ -192,8 +203,13 @@ def build_state(config: Any, barred: Array) -> LoopState:
       unknown=jnp.int32(0),
     )
 
-  every = np.resize(barred, (most, 2)).astype(np.uint32)
-  return fresh(jax.random.key(config.seed), every)
+  return [
+    fresh(
+      jax.random.key(config.seed + i),
+      np.resize(mine, (most, 2)).astype(np.uint32),
+    )
+    for i, mine in enumerate(barred)
+  ]
 
 
 def build_curriculum(config: Any) -> Curriculum:
@@ -220,7 +236,7 @@ def build_proposer(config: Any) -> propose.Proposer:
   )
 
 
-def build_parts(config: Any) -> step.Parts:
+def build_parts(config: Any) -> parts.Parts:
   """The functions of a round, from a validated config."""
   net = build_network(config)
   quantizer = build_quantizer(config)
@@ -279,7 +295,7 @@ def build_parts(config: Any) -> step.Parts:
       after["quant"],
     )
 
-  return step.Parts(
+  return parts.Parts(
     weights=net.weights,
     language=language.at,
     widen=build_widen(config),
@@ -335,8 +351,8 @@ def build_round(
     background: where the host may work beside the device.
   """
   if config.wiring == "host":
-    stages = build_stages(config)
-    return wiring.host(stages, judge.check, judge.grade, background)
+    stages, host = build_stages(config), build_host(config, judge)
+    return wiring.host(stages, host, background, config.seeds)
   pairs = config.language.pairs
   mesh = build_mesh(config)
   check = bridge.check_callback(judge, pairs, mesh)
@@ -355,15 +371,23 @@ def build_round(
 def build_stages(config: Any) -> wiring.Stages:
   """The round's three stages, compiled: this takes a while."""
   shape = functools.partial(bridge.outcome_shape, pairs=config.language.pairs)
-  return wiring.stages(build_parts(config), _state_shape(config), shape)
+  like = _state_shape(config)
+  return wiring.stages(build_parts(config), like, shape, config.seeds)
+
+
+def build_host(config: Any, judge: Judge) -> seeds.Host:
+  """The judge, for as many seeds as are trained side by side."""
+  return seeds.host(judge.check, judge.grade, config.seeds)
 
 
 def _state_shape(config: Any) -> LoopState:
-  return jax.eval_shape(lambda: build_state(config, np.zeros((0, 2))))
+  """Shapes and dtypes of the state of all seeds."""
+  barred = [np.zeros((0, 2))] * config.seeds
+  return jax.eval_shape(lambda: seeds.together(build_states(config, barred)))
 
 
 def rows_a_round(config: Any) -> tuple[int, int]:
-  """Rows trained on in one round, and their tokens, padding counted."""
+  """Rows that one seed trains on in one round, and their tokens, padded."""
   c = config
   sizes = build_language(c).sizes
   value, program = sum(sizes.answer_value), sum(sizes.answer_program)

@@ -52,6 +52,8 @@ def default() -> Any:
   c = ConfigDict()
   c.name = "default"  # shown in the report
   c.seed = 0  # the only source of randomness of a run
+  c.seeds = 1  # runs of `seed`, `seed` + 1, ... trained side by side in one
+  # process, each in a folder of its own
   c.rounds = 120  # self-play rounds in the run
   c.wiring = "callback"  # host inside one compiled round, or "host" between
   c.devices = 1  # devices of the data axis that verification is spread over
@@ -215,6 +217,16 @@ def total_updates(config: Any) -> int:
   return config.rounds * config.learn.updates
 
 
+def of_each_seed(config: Any) -> list[Any]:
+  """The configs of the runs that are trained side by side, each one alone."""
+  alone = []
+  for number in range(config.seeds):
+    mine = ConfigDict(config)
+    mine.seed, mine.seeds = config.seed + number, 1
+    alone.append(mine)
+  return alone
+
+
 def validate(config: Any) -> None:
   """Checks every field against the others, before any work is done.
 
@@ -252,7 +264,16 @@ def validate(config: Any) -> None:
   )
   _within(config, "gate.outputs", 1, config.language.pairs)
   _within(config, "probe.pair", 0, config.language.pairs - 1)
-  _within(config, "seed", 0, (1 << 32) - 1)
+  _within(config, "seeds", 1, 64)
+  _within(config, "seed", 0, (1 << 32) - config.seeds)
+  _require(
+    config.seeds == 1 or config.wiring == "host",
+    f"wiring={config.wiring!r} must be 'host' for seeds={config.seeds}",
+  )
+  _require(
+    config.seeds == 1 or config.devices == 1,
+    f"devices={config.devices} must be 1 for seeds={config.seeds}",
+  )
   _within(config, "quant.planes", 1, 5)
   _within(
     config, "solve.buffer_rows propose.references propose.measured", 0, 1 << 20

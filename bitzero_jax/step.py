@@ -10,114 +10,33 @@ with the host.
 """
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 
 from bitzero_jax.curriculum import seen
-from bitzero_jax.curriculum.base import Curriculum, Judged
-from bitzero_jax.language.depth import depth
+from bitzero_jax.curriculum.base import Judged
+from bitzero_jax.curriculum.tally import exact_mean, mean, tally
 from bitzero_jax.learn.reward import variance
-from bitzero_jax.quant.ordered_sum import ordered_sum
+from bitzero_jax.parts import Metrics, Parts, Solved, Trace
 from bitzero_jax.state import (
   KINDS,
   PRIOR,
   REASON,
-  REASONS,
   RIGHT,
   SOURCES,
   UNKNOWN,
   Answers,
-  Candidates,
-  Drafts,
   LoopState,
   Outcome,
   Pool,
   Proposed,
   Rollout,
   Task,
-  Widening,
   join,
   take,
 )
-
-Metrics = dict[str, jax.Array]
-DULL = ("invalid", "constant", "identity", "known")  # shares by who proposed
-
-
-class Parts(NamedTuple):
-  """The functions that a round is made of; `build.py` chooses them.
-
-  Attributes:
-    weights: params -> quantized weights.
-    language: level -> (automaton tables, bounds of values).
-    widen: (Widening, updates, solve rate of the prior's tasks) -> Widening.
-    propose: (weights, tables, pool, key) -> (Candidates, Rollout or None,
-      Drafts or None).
-    judge: (Outcome, barred, pool) -> int32 [B], reason of each candidate.
-    trainable: reason -> bool [B].
-    probe: (weights, tables, tasks by type) -> solve rates by type.
-    probed_pair: of a fresh task, which is probed and solved.
-    solve: (weights, tables, tasks, pairs, asked, key), each by type, ->
-      (Answers, Rollout) by type.
-    samples: answers that `solve` gives to each task.
-    candidates: that are learned from; any beyond are only measured.
-    fresh_rows: candidates of each type that are solved, the model's first.
-    buffer_rows: pool tasks of each type that are solved beside the fresh ones.
-    probe_by_samples: take solve rates from graded samples, not from `probe`.
-    curriculum: what a proposal earns, and which tasks are trained on.
-    solver_reward: (graded, asked) -> (reward, counts).
-    normalize: (reward, counts, group, groups) -> (advantage, collapsed).
-    policy_rows: (Rollout, advantage, counts) -> rows for `learn`.
-    imitation_rows: (tables, Drafts, weight, key) -> further rows for `learn`.
-    learn: (params, optimizer, policy, imitated, fresh, weight, pool, key, pool
-      weight) -> (params, optimizer, metrics).
-    updates: gradient updates that `learn` takes.
-    keep: (pool, tasks, accepted, learnability, key) -> pool.
-    flips: (params, params) -> share of integer codes that differ.
-  """
-
-  weights: Callable[..., Any]
-  language: Callable[..., Any]
-  widen: Callable[..., Widening]
-  propose: Callable[..., tuple[Candidates, Rollout | None, Drafts | None]]
-  judge: Callable[..., jax.Array]
-  trainable: Callable[[jax.Array], jax.Array]
-  probe: Callable[..., list[jax.Array]]
-  probed_pair: int
-  solve: Callable[..., list[tuple[Answers, Rollout]]]
-  samples: int
-  candidates: int
-  fresh_rows: int
-  buffer_rows: int
-  probe_by_samples: bool
-  curriculum: Curriculum
-  solver_reward: Callable[..., tuple[jax.Array, jax.Array]]
-  normalize: Callable[..., tuple[jax.Array, jax.Array]]
-  policy_rows: Callable[..., Any]
-  imitation_rows: Callable[..., Any]
-  learn: Callable[..., Any]
-  updates: int
-  keep: Callable[..., Any]
-  flips: Callable[..., jax.Array]
-
-
-@struct.dataclass
-class Trace:
-  """What a round proposed and how it went, for the task log.
-
-  Attributes:
-    tasks: Task [B]; pairs are padding where the task is unsound.
-    reason: int32 [B].
-    solve_rate: float32 [B], 0 where unsound.
-  """
-
-  tasks: Task
-  reason: jax.Array
-  solve_rate: jax.Array
 
 
 def propose_stage(parts: Parts, state: LoopState) -> Proposed:
@@ -141,7 +60,7 @@ def _keys(state: LoopState) -> jax.Array:
 
 def solve_stage(
   parts: Parts, state: LoopState, outcome: Outcome
-) -> tuple[Any, Answers]:
+) -> tuple[Solved, Answers]:
   """GATE, PROBE, SOLVE. Returns what learning needs, and the grade request."""
   candidates = state.proposed.candidates
   weights = parts.weights(state.params)
@@ -177,13 +96,13 @@ def solve_stage(
   pairs = [jnp.zeros(own.shape, jnp.int32) for own in asked]
   solved = parts.solve(weights, tables, tasks, pairs, asked, write_key)
   answers = join(*[_widen(a, solved) for a, _ in solved])
-  carry = (
-    rest,
-    fresh,
-    reason,
-    probed,
-    [a.asked for a, _ in solved],
-    [r for _, r in solved],
+  carry = Solved(
+    key=rest,
+    fresh=fresh,
+    reason=reason,
+    probed=probed,
+    asked=[a.asked for a, _ in solved],
+    rollouts=[r for _, r in solved],
   )
   return carry, answers
 
@@ -208,27 +127,80 @@ def _widen(answers: Answers, solved: list[tuple[Answers, Rollout]]) -> Answers:
 
 
 def learn_stage(
-  parts: Parts, state: LoopState, carry: Any, graded: jax.Array
+  parts: Parts, state: LoopState, solved: Solved, graded: jax.Array
 ) -> tuple[LoopState, Metrics, Trace]:
   """REWARD, LEARN, KEEP. Returns the next state, metrics, and a trace.
 
   The next state still has this round's proposals: whoever called
   `propose_stage` puts the new ones in.
   """
-  key, fresh, reason, probed, asked, rollouts = carry
-  curriculum = parts.curriculum
-  tables, _ = parts.language(state.widening.level)
-  learn_key, keep_key = jax.random.split(key)
-  sound = parts.trainable(reason)
-  kinds = len(KINDS)
+  learn_key, keep_key = jax.random.split(solved.key)
+  policy, rates, solving = _reward_solver(parts, solved, graded)
+  every = _judge(parts, state, solved, rates)
+  # What lies beyond is measured, and nobody learns from it.
+  lesson = take(every, slice(parts.candidates))
+  wrote, proposing = _reward_proposer(parts, state.proposed, lesson)
+  imitated, copying = _imitate(parts, state, lesson, learn_key)
+  params, optimizer, learned = parts.learn(
+    state.params,
+    state.optimizer,
+    policy | wrote,
+    imitated,
+    lesson.tasks,
+    parts.curriculum.choose(lesson.judged),
+    state.pool,
+    learn_key,
+    _recalled(parts, state.pool),
+  )
+  memory, rising = _remember(parts, state, params, every)
+  accepted = lesson.judged.reason == REASON["accepted"]
+  pool = parts.keep(
+    state.pool, lesson.tasks, accepted, lesson.learnability, keep_key
+  )
+  following = _following(parts, state, solved, graded, every)
+  following = dataclasses.replace(
+    following, params=params, optimizer=optimizer, pool=pool, memory=memory
+  )
+  metrics = solving | proposing | copying | learned | rising
+  metrics |= tally(every.tasks, every.judged, every.learnability)
+  metrics |= {
+    "novelty/behaviours": seen.count(following.seen),
+    "ternary/flip_rate": parts.flips(state.params, params),
+    "pool/size": pool.size,
+    "pool/behaviours": pool.admitted,
+    "level/index": following.widening.level,
+    "level/solve_rate": following.widening.recent.mean(),
+  }
+  trace = Trace(every.tasks, every.judged.reason, every.judged.solve_rate)
+  return following, metrics, trace
+
+
+class _Lesson(NamedTuple):
+  """A round's candidates and what is known of them, before the model learns.
+
+  Attributes:
+    tasks: Task [B].
+    judged: Judged [B].
+    learnability: float32 [B], the same measure in every curriculum.
+  """
+
+  tasks: Task
+  judged: Judged
+  learnability: jax.Array
+
+
+def _reward_solver(
+  parts: Parts, solved: Solved, graded: jax.Array
+) -> tuple[dict[str, Any], list[jax.Array], Metrics]:
+  """Rows for the solver's policy gradient and solve rates, by type."""
   metrics: Metrics = {}
   policy, collapsed, rates = {}, [], []
-  grades = jnp.split(graded, kinds)
+  grades = jnp.split(graded, len(KINDS))
   for kind, name in enumerate(KINDS):
-    reward, counts = parts.solver_reward(grades[kind], asked[kind])
+    reward, counts = parts.solver_reward(grades[kind], solved.asked[kind])
     group = jnp.zeros(reward.shape, jnp.int32)
     advantage, flat = parts.normalize(reward, counts, group, 1)
-    policy[name] = parts.policy_rows(rollouts[kind], advantage, counts)
+    policy[name] = parts.policy_rows(solved.rollouts[kind], advantage, counts)
     collapsed.append(flat)
     right = (grades[kind] == RIGHT) & counts
     metrics[f"solve_rate/{name}"] = right.sum() / jnp.maximum(counts.sum(), 1)
@@ -236,97 +208,53 @@ def learn_stage(
     own = parts.fresh_rows * parts.samples
     known = counts[:own].reshape(shape).sum(1)
     rates.append(right[:own].reshape(shape).sum(1) / jnp.maximum(known, 1))
-  solve_rate = jnp.stack(rates if parts.probe_by_samples else probed, 1)
-  solve_rate = jnp.where(sound, solve_rate.reshape(-1), 0.0)
-
-  length = jnp.sum(fresh.program > 0, axis=1)
-  judged = Judged(reason, sound, solve_rate, length)
-  if curriculum.memory is not None:
-    recalled = curriculum.memory.recall(state.memory, fresh.program)
-    judged = judged._replace(progress=recalled)
-  learnability = variance(solve_rate)  # the same number in every curriculum
-  # What lies beyond is measured, and nobody learns from it.
-  tasks, lesson, worth = take(
-    (fresh, judged, learnability), slice(parts.candidates)
-  )
-  rollout, drafts = state.proposed.rollout, state.proposed.drafts
-  if curriculum.reward is not None and rollout is not None:
-    mine = slice(rollout.answer.shape[0])
-    reward, counts = curriculum.reward(take(lesson, mine))
-    advantage, flat = parts.normalize(reward, counts, tasks.kind[mine], kinds)
-    policy["propose"] = parts.policy_rows(rollout, advantage, counts)
-    metrics["advantage_collapse/propose"] = flat
-  imitated = None
-  if curriculum.imitate is not None:
-    weight = curriculum.imitate(lesson)
-    # Below this number are the keys of the updates.
-    draft_key = jax.random.fold_in(learn_key, parts.updates)
-    imitated = parts.imitation_rows(tables, drafts, weight, draft_key)
-    metrics["imitated/tasks"] = jnp.sum(weight > 0)
   metrics["advantage_collapse/solve"] = jnp.stack(collapsed).mean()
+  return policy, rates, metrics
 
-  params, optimizer, learned = parts.learn(
-    state.params,
-    state.optimizer,
-    policy,
-    imitated,
-    tasks,
-    curriculum.choose(lesson),
-    state.pool,
-    learn_key,
-    _recalled(parts, state.pool),
-  )
-  memory = state.memory
-  if curriculum.memory is not None:
-    after = parts.probe(parts.weights(params), tables, _posed(parts, fresh))
-    rise = jnp.stack(after, 1).reshape(-1) - solve_rate
-    memory = curriculum.memory.update(
-      memory, tasks.program, lesson.sound, rise[: parts.candidates]
-    )
-    metrics |= {
-      f"progress/{name}": _mean(rise, sound & (fresh.source == source))
-      for source, name in enumerate(SOURCES)
-    }
-  accepted = lesson.reason == REASON["accepted"]
-  pool = parts.keep(state.pool, tasks, accepted, worth, keep_key)
-  every = jnp.concatenate(asked)
-  unknown = jnp.sum((graded == UNKNOWN) & every)
-  unknown += jnp.sum(reason == REASON["unknown"])
-  metrics |= learned | _proposal_metrics(fresh, judged, learnability)
-  met = seen.mark(state.seen, fresh.behaviour, sound)
-  metrics |= {
-    "novelty/behaviours": seen.count(met),
-    "solve_rate/histogram": _histogram(solve_rate, sound),
-    "learnability/histogram": _histogram(
-      4 * learnability, sound & (fresh.source == PRIOR)
-    ),
-    "ternary/flip_rate": parts.flips(state.params, params),
-    "pool/size": pool.size,
-    "pool/behaviours": pool.admitted,
-  }
-  updates = state.updates + parts.updates
-  random_rate = _exact_mean(solve_rate, sound & (fresh.source == PRIOR))
-  widening = parts.widen(state.widening, updates, random_rate)
-  metrics |= {
-    "level/index": widening.level,
-    "level/solve_rate": widening.recent.mean(),
-  }
-  state = LoopState(
-    round=state.round + 1,
-    updates=updates,
-    params=params,
-    optimizer=optimizer,
-    pool=pool,
-    barred=state.barred,
-    seen=met,
-    key=following_key(state),
-    proposed=state.proposed,
-    widening=widening,
-    memory=memory,
-    verdicts=state.verdicts + reason.shape[0] + every.sum(),
-    unknown=state.unknown + unknown,
-  )
-  return state, metrics, Trace(fresh, reason, solve_rate)
+
+def _judge(
+  parts: Parts, state: LoopState, solved: Solved, sampled: list[jax.Array]
+) -> _Lesson:
+  """Every candidate with its solve rate, sampled or probed."""
+  sound = parts.trainable(solved.reason)
+  rates = sampled if parts.probe_by_samples else solved.probed
+  solve_rate = jnp.where(sound, jnp.stack(rates, 1).reshape(-1), 0.0)
+  program = solved.fresh.program
+  length = jnp.sum(program > 0, axis=1)
+  judged = Judged(solved.reason, sound, solve_rate, length)
+  memory = parts.curriculum.memory
+  if memory is not None:
+    judged = judged._replace(progress=memory.recall(state.memory, program))
+  return _Lesson(solved.fresh, judged, variance(solve_rate))
+
+
+def _reward_proposer(
+  parts: Parts, proposed: Proposed, lesson: _Lesson
+) -> tuple[dict[str, Any], Metrics]:
+  """Rows for the proposer's policy gradient, none where nobody is paid."""
+  pays, rollout = parts.curriculum.reward, proposed.rollout
+  if pays is None or rollout is None:
+    return {}, {}
+  mine = slice(rollout.answer.shape[0])
+  reward, counts = pays(take(lesson.judged, mine))
+  group = lesson.tasks.kind[mine]
+  advantage, flat = parts.normalize(reward, counts, group, len(KINDS))
+  rows = parts.policy_rows(rollout, advantage, counts)
+  return {"propose": rows}, {"advantage_collapse/propose": flat}
+
+
+def _imitate(
+  parts: Parts, state: LoopState, lesson: _Lesson, learn_key: jax.Array
+) -> tuple[Any, Metrics]:
+  """Rows of proposals to be copied, None where nobody imitates."""
+  if parts.curriculum.imitate is None:
+    return None, {}
+  tables, _ = parts.language(state.widening.level)
+  weight = parts.curriculum.imitate(lesson.judged)
+  # Below this number are the keys of the updates.
+  key = jax.random.fold_in(learn_key, parts.updates)
+  rows = parts.imitation_rows(tables, state.proposed.drafts, weight, key)
+  return rows, {"imitated/tasks": jnp.sum(weight > 0)}
 
 
 def _recalled(parts: Parts, pool: Pool) -> jax.Array | None:
@@ -336,46 +264,50 @@ def _recalled(parts: Parts, pool: Pool) -> jax.Array | None:
   return parts.curriculum.recall(jnp.sum(pool.tasks.program > 0, axis=1))
 
 
-def _proposal_metrics(
-  tasks: Task, judged: Judged, learnability: jax.Array
-) -> Metrics:
-  reason, sound = judged.reason, judged.sound
-  metrics = {
-    f"reject/{name}": jnp.mean(reason == code)
-    for code, name in enumerate(REASONS)
-    if code != REASON["accepted"]
+def _remember(
+  parts: Parts, state: LoopState, params: Any, every: _Lesson
+) -> tuple[Any, Metrics]:
+  """The curriculum's memory after `params` were learned, by a second probe."""
+  memory = parts.curriculum.memory
+  if memory is None:
+    return state.memory, {}
+  tables, _ = parts.language(state.widening.level)
+  tasks, judged = every.tasks, every.judged
+  after = parts.probe(parts.weights(params), tables, _posed(parts, tasks))
+  rise = jnp.stack(after, 1).reshape(-1) - judged.solve_rate
+  learned = slice(parts.candidates)
+  following = memory.update(
+    state.memory, tasks.program[learned], judged.sound[learned], rise[learned]
+  )
+  return following, {
+    f"progress/{name}": mean(rise, judged.sound & (tasks.source == source))
+    for source, name in enumerate(SOURCES)
   }
-  metrics["accept/rate"] = jnp.mean(reason == REASON["accepted"])
-  metrics["accept/sound"] = jnp.mean(sound)
-  kept = jnp.maximum(sound.sum(), 1)
-  deep = depth(tasks.program)
-  metrics["novelty/new_share"] = jnp.sum(reason == REASON["accepted"]) / kept
-  metrics["novelty/duplicate_share"] = jnp.sum(reason == REASON["known"]) / kept
-  for source, name in enumerate(SOURCES):
-    mine = tasks.source == source
-    good = mine & sound
-    metrics[f"length/{name}"] = _mean(judged.length, mine)
-    metrics[f"depth/{name}"] = _mean(deep, mine)
-    metrics[f"learnability/{name}"] = _mean(learnability, good)
-    metrics[f"probe/{name}"] = _mean(judged.solve_rate, good)
-    metrics[f"accept/{name}"] = _mean(reason == REASON["accepted"], mine)
-    for why in DULL:
-      metrics[f"{why}/{name}"] = _mean(reason == REASON[why], mine)
-  return metrics
 
 
-def _mean(values: jax.Array, where: jax.Array) -> jax.Array:
-  """Mean over the chosen rows, NaN when there are none."""
-  return jnp.sum(values * where) / jnp.sum(where)
-
-
-def _exact_mean(values: jax.Array, where: jax.Array) -> jax.Array:
-  """The same, to the last bit in every program, and 0 when there are none."""
-  total = ordered_sum(jnp.where(where, values, 0.0))[0]
-  return total / jnp.maximum(jnp.sum(where), 1)
-
-
-def _histogram(rate: jax.Array, where: jax.Array) -> jax.Array:
-  """Tasks by a rate from 0 to 1, in five equal bins: int32 [5]."""
-  bins = jnp.minimum((rate * 5).astype(jnp.int32), 4)
-  return jnp.sum((bins[:, None] == jnp.arange(5)) & where[:, None], axis=0)
+def _following(
+  parts: Parts,
+  state: LoopState,
+  solved: Solved,
+  graded: jax.Array,
+  every: _Lesson,
+) -> LoopState:
+  """The next state's counters, key, behaviours met and level."""
+  tasks, judged = every.tasks, every.judged
+  asked = jnp.concatenate(solved.asked)
+  unknown = jnp.sum((graded == UNKNOWN) & asked)
+  unknown += jnp.sum(judged.reason == REASON["unknown"])
+  random = judged.sound & (tasks.source == PRIOR)
+  updates = state.updates + parts.updates
+  return dataclasses.replace(
+    state,
+    round=state.round + 1,
+    updates=updates,
+    seen=seen.mark(state.seen, tasks.behaviour, judged.sound),
+    key=following_key(state),
+    widening=parts.widen(
+      state.widening, updates, exact_mean(judged.solve_rate, random)
+    ),
+    verdicts=state.verdicts + judged.reason.shape[0] + asked.sum(),
+    unknown=state.unknown + unknown,
+  )

@@ -16,20 +16,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from bitzero_jax import seeds as seeds_lib
+from bitzero_jax.parts import Metrics, Parts, Trace
 from bitzero_jax.runtime.compiling import compiled
+from bitzero_jax.seeds import Check, Grade, Host
 from bitzero_jax.state import Answers, LoopState, Outcome, Proposed
 from bitzero_jax.step import (
-  Metrics,
-  Parts,
-  Trace,
   following_key,
   learn_stage,
   propose_stage,
   solve_stage,
 )
 
-Check = Callable[..., Outcome]
-Grade = Callable[[Answers], Any]
 Done = tuple[LoopState, Metrics, Trace]
 
 
@@ -74,9 +72,9 @@ def callback(
   def step(state: LoopState) -> Done:
     proposed = propose_stage(parts, state)
     outcome = check(state.proposed.candidates, state.proposed.bounds)
-    carry, answers = solve_stage(parts, state, outcome)
+    solved, answers = solve_stage(parts, state, outcome)
     graded = grade(answers)
-    state, metrics, trace = learn_stage(parts, state, carry, graded)
+    state, metrics, trace = learn_stage(parts, state, solved, graded)
     return dataclasses.replace(state, proposed=proposed), metrics, trace
 
   jit = functools.partial(
@@ -90,8 +88,8 @@ class Stages(NamedTuple):
 
   Attributes:
     propose: state -> proposals of the next round.
-    solve: (state, outcome) -> (carry, answers).
-    learn: (state, carry, grades) -> (state, metrics, trace).
+    solve: (state, outcome) -> (solved, answers).
+    learn: (state, solved, grades) -> (state, metrics, trace).
   """
 
   propose: Callable[[LoopState], Proposed]
@@ -100,7 +98,10 @@ class Stages(NamedTuple):
 
 
 def stages(
-  parts: Parts, like: LoopState, outcome_shape: Callable[..., Outcome]
+  parts: Parts,
+  like: LoopState,
+  outcome_shape: Callable[..., Outcome],
+  seeds: int = 1,
 ) -> Stages:
   """Compiles the stages side by side.
 
@@ -108,49 +109,53 @@ def stages(
     parts: the functions of the stages.
     like: shapes and dtypes of the state.
     outcome_shape: candidates -> shapes and dtypes of `check`.
+    seeds: S; above 1 it leads every array, and the stages are `vmap`ped.
   """
+
+  def trace(stage, *arguments):
+    stage = seeds_lib.each(functools.partial(stage, parts), seeds)
+    return jax.jit(stage).trace(*arguments)
+
   outcome = outcome_shape(like.proposed.candidates)
   # Traced before `learn`, whose arguments are its results.
-  solve = _trace(solve_stage, parts, like, outcome)
-  carry, answers = solve.out_info
+  solve = trace(solve_stage, like, outcome)
+  solved, answers = solve.out_info
   graded = jax.ShapeDtypeStruct(answers.kind.shape, jnp.int32)
   # Each takes two cores and a gigabyte. The longest first.
   with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2)) as pool:
     learning = pool.submit(
-      lambda: compiled(_trace(learn_stage, parts, like, carry, graded))
+      lambda: compiled(trace(learn_stage, like, solved, graded))
     )
     solving = pool.submit(compiled, solve)
-    proposing = pool.submit(
-      lambda: compiled(_trace(propose_stage, parts, like))
-    )
+    proposing = pool.submit(lambda: compiled(trace(propose_stage, like)))
     return Stages(proposing.result(), solving.result(), learning.result())
 
 
 def host(
-  stages: Stages, check: Check, grade: Grade, background: Executor
+  stages: Stages, judge: Host, background: Executor, seeds: int = 1
 ) -> Round:
   """Three compiled stages with the host between them.
 
   Args:
     stages: of the round.
-    check, grade: the judge's own, from numpy to numpy.
+    judge: the host's functions, for as many seeds.
     background: where candidates are checked ahead.
+    seeds: of the stages.
   """
-  asked = _Host(check, grade, background)
+  asked = _Host(judge, background)
+  next_key = jax.jit(seeds_lib.each(following_key, seeds))
 
   def begin(state: LoopState) -> LoopState:
     proposed = stages.propose(state)
-    return dataclasses.replace(
-      state, key=jax.jit(following_key)(state), proposed=proposed
-    )
+    return dataclasses.replace(state, key=next_key(state), proposed=proposed)
 
   def step(state: LoopState) -> Done:
     outcome = asked.outcome(state.proposed)
-    carry, answers = stages.solve(state, outcome)
+    solved, answers = stages.solve(state, outcome)
     proposed = stages.propose(state)
     graded = asked.grades(jax.device_get(answers))
     asked.start(proposed)
-    state, metrics, trace = stages.learn(state, carry, graded)
+    state, metrics, trace = stages.learn(state, solved, graded)
     return dataclasses.replace(state, proposed=proposed), metrics, trace
 
   return Round(begin, step, lambda: asked.waited)
@@ -163,9 +168,8 @@ class _Host:
     waited: seconds that the asker has waited.
   """
 
-  def __init__(self, check: Check, grade: Grade, background: Executor):
-    self._check = check
-    self._grade = grade
+  def __init__(self, judge: Host, background: Executor):
+    self._judge = judge
     self._background = background
     self._of: Proposed | None = None
     self._future: Future[Outcome] | None = None
@@ -176,7 +180,7 @@ class _Host:
     request = proposed.candidates, proposed.bounds
     self._of = proposed
     self._future = self._background.submit(
-      lambda: self._check(*jax.device_get(request))
+      lambda: self._judge.check(*jax.device_get(request))
     )
     return self._future
 
@@ -188,14 +192,10 @@ class _Host:
 
   def grades(self, answers: Answers) -> Any:
     """Of answers, waited for."""
-    return self._waiting(lambda: self._grade(answers))
+    return self._waiting(lambda: self._judge.grade(answers))
 
   def _waiting(self, ask: Callable[[], Any]) -> Any:
     begin = time.perf_counter()
     answer = ask()
     self.waited += time.perf_counter() - begin
     return answer
-
-
-def _trace(stage: Callable[..., Any], parts: Parts, *like: Any) -> Any:
-  return jax.jit(functools.partial(stage, parts)).trace(*like)

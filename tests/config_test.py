@@ -112,6 +112,16 @@ def test_names_here_are_the_names_in_the_tables():
     ({"learn__rows": (1, 2, -1)}, ["learn.rows=(1, 2, -1)"]),
     ({"learn__rows": (1, 2, "3")}, ["learn.rows=(1, 2, '3')"]),
     ({"seed": -1}, ["seed=-1", "[0, 4294967295]"]),
+    ({"seeds": 0}, ["seeds=0", "[1, 64]"]),
+    ({"seeds": 2}, ["wiring='callback'", "'host'", "seeds=2"]),
+    (
+      {"seeds": 2, "wiring": "host", "devices": 2},
+      ["devices=2", "must be 1", "seeds=2"],
+    ),
+    (
+      {"seeds": 2, "wiring": "host", "seed": 4294967295},
+      ["seed=4294967295", "[0, 4294967294]"],
+    ),
     ({"learn__updates": 7}, ["learn.updates=7", "multiple"]),
     ({"learn__hindsight": -1.0}, ["learn.hindsight=-1.0"]),
     ({"learn__shown_weight": -1.0}, ["learn.shown_weight=-1.0"]),
@@ -212,3 +222,11 @@ def test_every_experiment_is_valid_and_named(path):
   config = module.get_config()
   validate(config)
   assert config.name != default().name
+
+
+def test_each_seed_has_the_config_of_a_run_alone():
+  config = changed(seeds=3, seed=5, wiring="host")
+  found = config_lib.of_each_seed(config)
+  assert [(one.seed, one.seeds) for one in found] == [(5, 1), (6, 1), (7, 1)]
+  assert found[1] == changed(seed=6, wiring="host")
+  assert (config.seed, config.seeds) == (5, 3)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bitzero_jax import build
+from bitzero_jax import build, seeds
 from bitzero_jax import config as config_lib
 from bitzero_jax.state import KINDS, REASON
 from bitzero_jax.verify.executor import Executor
@@ -336,6 +336,45 @@ def test_the_prior_may_write_everything(executor):
   assert "loss/policy/propose" not in got.metrics[0]
   assert (got.traces[0].tasks.source == 0).all()
   assert int(got.state.pool.size) > 0
+
+
+@pytest.mark.slow
+def test_seeds_at_two_levels_are_each_what_they_are_alone(executor):
+  two_levels = {
+    "wiring": "host",
+    "language__levels": ("small", "full"),
+    "language__widen_rate": 1.0,
+  }
+  alone, both = tiny(**two_levels), tiny(**two_levels, seeds=2)
+
+  def at(seed):
+    config = tiny(**two_levels, seed=seed)
+    state = awake(config)
+    widening = state.widening.replace(level=jnp.int32(seed))
+    return state.replace(widening=widening)
+
+  def rounds(config, state):
+    judge = Counting(executor, config.language.pairs)
+    with ThreadPoolExecutor(1) as background:
+      one_round = build.build_round(config, judge, background)
+      state, _, first = one_round.step(one_round.begin(state))
+      assert judge.failure is None and judge.graded == [24 * config.seeds]
+      return jax.device_get((state.proposed, first))
+
+  together = rounds(both, seeds.together([at(0), at(1)]))
+  small, full = seeds.apart(together, 2)
+  low, high = (rounds(alone, at(seed)) for seed in (0, 1))
+  for got, due in ((small, low), (full, high)):
+    for mine, theirs in zip(
+      jax.tree.leaves(got), jax.tree.leaves(due), strict=True
+    ):
+      if np.issubdtype(theirs.dtype, np.floating):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
+      else:
+        np.testing.assert_array_equal(mine, theirs)
+  assert [int(x.bounds[2]) for x in (small[0], full[0])] == [20, 99]
+  accepted = REASON["accepted"]
+  assert all((x[1].reason == accepted).any() for x in (small, full))
 
 
 def test_too_few_devices_are_refused(executor):

@@ -7,6 +7,7 @@ import pytest
 from flax import struct
 
 from bitzero_jax import wiring
+from bitzero_jax.seeds import Host
 from bitzero_jax.state import Proposed
 
 
@@ -62,7 +63,7 @@ def toy():
 @pytest.fixture
 def one_round(toy):
   with ThreadPoolExecutor(1) as background:
-    yield wiring.host(toy.stages(), toy.check, toy.grade, background)
+    yield wiring.host(toy.stages(), Host(toy.check, toy.grade), background)
 
 
 def test_candidates_are_checked_once_and_while_the_device_learns(
@@ -89,6 +90,6 @@ def test_a_failing_check_is_heard(toy, one_round):
 
   toy.check = fails
   with ThreadPoolExecutor(1) as background:
-    broken = wiring.host(toy.stages(), toy.check, toy.grade, background)
+    broken = wiring.host(toy.stages(), Host(toy.check, toy.grade), background)
     with pytest.raises(OSError, match="no executor"):
       broken.step(State(0, proposals(0)))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from bitzero_jax import build, wiring
+from bitzero_jax import build, seeds, wiring
 from bitzero_jax.verify.judge import Judge
 
 PHASES: tuple[str, ...] = ("check", "solve", "grade", "propose", "learn")
@@ -26,8 +26,8 @@ class Phases(NamedTuple):
     seconds: of each phase in a round, transfers counted with the host's.
     whole: seconds of a round as training runs it.
     waited: seconds of it that the device waited for the host.
-    rows, tokens: trained on in a round, padding counted.
-    tasks: proposed in a round.
+    rows, tokens: trained on in a round by all seeds, padding counted.
+    tasks: proposed in a round by all seeds.
     device: what it ran on.
   """
 
@@ -65,19 +65,21 @@ def measure(
   ):
     say(f"executor: {executor.engine.name}, {executor.tier}")
     judge = Judge(executor, config.language.pairs)
+    host = build.build_host(config, judge)
     say("compiling the round")
     stages = build.build_stages(config)
-    wired = wiring.host(stages, judge.check, judge.grade, background)
-    state = wired.begin(build.build_state(config, np.zeros((0, 2), np.uint32)))
+    wired = wiring.host(stages, host, background, config.seeds)
+    nobody = [np.zeros((0, 2), np.uint32)] * config.seeds
+    state = wired.begin(seeds.together(build.build_states(config, nobody)))
     spent: dict[str, float] = {}
     for number in range(warm + rounds):
       if number in (0, warm):
         spent = dict.fromkeys(PHASES, 0.0)
       clock = _Clock(spent)
       request = state.proposed.candidates, state.proposed.bounds
-      outcome = clock.add("check", judge.check(*jax.device_get(request)))
+      outcome = clock.add("check", host.check(*jax.device_get(request)))
       carry, answers = clock.add("solve", stages.solve(state, outcome))
-      graded = clock.add("grade", judge.grade(jax.device_get(answers)))
+      graded = clock.add("grade", host.grade(jax.device_get(answers)))
       proposed = clock.add("propose", stages.propose(state))
       state, *_ = clock.add("learn", stages.learn(state, carry, graded))
       state = dataclasses.replace(state, proposed=proposed)
@@ -96,9 +98,9 @@ def measure(
     {phase: seconds / rounds for phase, seconds in spent.items()},
     whole,
     waited,
-    rows,
-    tokens,
-    config.propose.candidates,
+    config.seeds * rows,
+    config.seeds * tokens,
+    config.seeds * config.propose.candidates,
     jax.devices()[0].device_kind,
   )
 

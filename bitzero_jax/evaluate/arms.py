@@ -11,6 +11,7 @@ from bitzero_jax.runtime import metrics, workdir
 
 # What arms of one comparison may differ in without a warning.
 FREE = ("name", "seed", "curriculum.", "propose.")
+OWN = ("name", "seed", "seeds")  # what runs of one arm may differ in
 
 
 class Sitting(NamedTuple):
@@ -30,11 +31,13 @@ class Run(NamedTuple):
 
   Attributes:
     config: as it was frozen.
+    seeds: runs that its process trained side by side, which share its seconds.
     lines: of `metrics.jsonl`.
     sittings: suite -> sittings, in the order of their steps.
   """
 
   config: dict[str, Any]
+  seeds: int
   lines: list[dict[str, Any]]
   sittings: dict[str, list[Sitting]]
 
@@ -70,7 +73,7 @@ def read(folder: Path) -> list[Arm]:
     run = _read_run(path.parent)
     if run is None:
       continue
-    shared = {k: v for k, v in run.config.items() if k not in ("name", "seed")}
+    shared = {k: v for k, v in run.config.items() if k not in OWN}
     key = json.dumps(shared, sort_keys=True)
     if key not in arms:
       taken = {arm.name for arm in arms.values()}
@@ -100,9 +103,14 @@ def find(arms: list[Arm], name: str) -> Arm:
 
 
 def differences(arm: Arm, control: Arm) -> list[str]:
-  """Config keys, beyond what a curriculum is, in which two arms differ."""
+  """Config keys, beyond what a curriculum is, in which two arms differ.
+
+  Also how many runs shared a process, and so its seconds.
+  """
+  one, other = (next(iter(a.runs.values())) for a in (arm, control))
   mine, theirs = (
-    dict(_flat(next(iter(a.runs.values())).config)) for a in (arm, control)
+    dict(_flat(run.config)) | {"environment.seeds": run.seeds}
+    for run in (one, other)
   )
   keys = sorted(mine.keys() | theirs.keys())
   return [
@@ -116,7 +124,8 @@ def _read_run(folder: Path) -> Run | None:
   """A run, or None where nothing was evaluated yet."""
   path = folder / metrics.METRICS_FILE
   lines = metrics.read(path) if path.is_file() else []
-  run = Run(workdir.read_config(folder), lines, {})
+  environment = workdir.read_environment(folder)
+  run = Run(workdir.read_config(folder), environment.get("seeds", 1), lines, {})
   if not run.examined:
     return None
   begin = lines[0]["seconds"]

@@ -158,6 +158,15 @@ def _difference(found: Difference | None, less_is_better: bool) -> list[str]:
   ]
 
 
+def _seeds(arm: Arm) -> str:
+  """The option that trains an arm's seeds, as its runs were trained."""
+  seeds = sorted(arm.runs)
+  if all(run.seeds == len(seeds) > 1 for run in arm.runs.values()):
+    first = f"--config.seed={seeds[0]} " if seeds[0] else ""
+    return f"{first}--config.seeds={len(seeds)}"
+  return "--config.seed=SEED"
+
+
 def length_command(arm: Arm) -> str:
   """The command that trains an arm's length-matched control.
 
@@ -169,7 +178,7 @@ def length_command(arm: Arm) -> str:
     raise ValueError(f"{arm.name!r} logged no trained/lengths")
   text = ",".join(f"{share:g}" for share in lengths)
   return (
-    f"bitzero train --config={_MATCHED} --workdir=FOLDER --config.seed=SEED "
+    f"bitzero train --config={_MATCHED} --workdir=FOLDER {_seeds(arm)} "
     f"--config.curriculum.lengths='({text},)'"
   )
 

@@ -1,7 +1,9 @@
 """The held-out exam: behaviours that training is barred from ever seeing."""
 
 import dataclasses
+import functools
 import itertools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -59,28 +61,41 @@ def draw_candidates(
 
   Of `rows` programs drawn, each counts once; `tried` inputs for each.
   """
-  wide = level._replace(program=level.program + LONGER)
-  tables = jax.tree.map(jnp.asarray, build(wide, weights))
   key = jax.random.fold_in(jax.random.key(seed), 0x0E7A)
   budget_key, program_key, input_key = jax.random.split(key, 3)
-
-  @jax.jit
-  def write_programs():
-    budget = jax.random.randint(budget_key, (rows, 1), 2, wide.program + 1)
-    plan = layout.program_plan(tables, rows)._replace(budget=budget)
-    return prior.sample(tables, plan, program_key, sizes.program, sizes.slots)
-
-  @jax.jit
-  def write_inputs():
-    plan = layout.argument_plan(tables, INPUTS)
-    return prior.sample(tables, plan, input_key, sizes.value, sizes.slots)
-
-  programs = np.unique(np.asarray(write_programs()), axis=0)
+  write_programs, write_inputs = _writers(level, sizes, weights, rows)
+  programs = np.unique(write_programs(budget_key, program_key), axis=0)
   count = len(programs)
   which = np.random.default_rng(seed).integers(INPUTS, size=(count, tried))
-  inputs = np.asarray(write_inputs())[which]
+  inputs = np.asarray(write_inputs(input_key))[which]
   zeros = np.zeros(count, np.int32)
   return Candidates(program=programs, inputs=inputs, kind=zeros, source=zeros)
+
+
+@functools.lru_cache(maxsize=1)
+def _writers(
+  level: Level, sizes: Sizes, weights: str, rows: int
+) -> tuple[Callable[..., jax.Array], Callable[..., jax.Array]]:
+  """Who writes programs and inputs: compiled once for the exams of all seeds.
+
+  Returns:
+    ((budget key, key) -> int32 [rows, Lp], key -> int32 [INPUTS, Lv]).
+  """
+  wide = level._replace(program=level.program + LONGER)
+  tables = jax.tree.map(jnp.asarray, build(wide, weights))
+
+  @jax.jit
+  def write_programs(budget_key, key):
+    budget = jax.random.randint(budget_key, (rows, 1), 2, wide.program + 1)
+    plan = layout.program_plan(tables, rows)._replace(budget=budget)
+    return prior.sample(tables, plan, key, sizes.program, sizes.slots)
+
+  @jax.jit
+  def write_inputs(key):
+    plan = layout.argument_plan(tables, INPUTS)
+    return prior.sample(tables, plan, key, sizes.value, sizes.slots)
+
+  return write_programs, write_inputs
 
 
 def build_exam(

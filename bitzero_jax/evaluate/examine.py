@@ -1,6 +1,6 @@
 """Sits a model for an exam: greedy answers, graded by the executor."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -29,18 +29,28 @@ def examiner(network: Network, exam: Exam, judge: Judge) -> Examiner:
     params -> Graded: what the executor says of greedy answers, and the
     log-loss of the gold ones, from the same compiled function.
   """
-  tables = jax.tree.map(jnp.asarray, build(exam.level))
-  tasks = jax.tree.map(jnp.asarray, exam.tasks)
-  pair = jnp.asarray(exam.pair)
-  count = exam.pair.shape[0]
-  fill = -count % _ROWS
-  index = jnp.arange(count + fill).reshape(-1, _ROWS) % count
+  return examiners(network, [exam], judge)[0]
 
-  solver = Solver(exam.sizes, temperature=0, samples=1)
+
+def examiners(
+  network: Network, exams: Sequence[Exam], judge: Judge
+) -> list[Examiner]:
+  """The same for exams of one level: those of one size share a compilation."""
+  answer = _answering(network, exams[0])
+  return [_examiner(answer, exam, judge) for exam in exams]
+
+
+def _answering(network: Network, like: Exam) -> Callable[..., Any]:
+  """(params, tasks, pair) -> (answers, nats), by type, for exams like one."""
+  tables = jax.tree.map(jnp.asarray, build(like.level))
+  solver = Solver(like.sizes, temperature=0, samples=1)
   asked = jnp.ones(_ROWS, bool)
 
   @jax.jit
-  def answer(params):
+  def answer(params, tasks, pair):
+    count = pair.shape[0]
+    fill = -count % _ROWS
+    index = jnp.arange(count + fill).reshape(-1, _ROWS) % count
     weights = network.weights(params)
 
     def some(rows):
@@ -56,7 +66,7 @@ def examiner(network: Network, exam: Exam, judge: Judge) -> Examiner:
         [asked] * len(KINDS),
         jax.random.key(0),
       )
-      nats = gold_nats(network, weights, tables, posed, pairs, exam.sizes)
+      nats = gold_nats(network, weights, tables, posed, pairs, like.sizes)
       return [answers for answers, _ in solved], nats
 
     said = jax.lax.map(some, index)
@@ -64,6 +74,20 @@ def examiner(network: Network, exam: Exam, judge: Judge) -> Examiner:
       lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count], said
     )
 
+  ready: dict[int, Callable[..., Any]] = {}
+
+  def ask(params, tasks, pair):
+    count = pair.shape[0]
+    if count not in ready:
+      ready[count] = compiled(answer.trace(params, tasks, pair))
+    return ready[count](params, tasks, pair)
+
+  return ask
+
+
+def _examiner(answer: Callable[..., Any], exam: Exam, judge: Judge) -> Examiner:
+  tasks = jax.tree.map(jnp.asarray, exam.tasks)
+  pair = jnp.asarray(exam.pair)
   tokens = {
     name: np.sum(
       np.asarray(rows_of(kind, tasks, pair, exam.sizes.shown)[1]) != PAD, axis=1
@@ -75,12 +99,8 @@ def examiner(network: Network, exam: Exam, judge: Judge) -> Examiner:
     exam.tasks.program, exam.tasks.inputs, exam.tasks.outputs, exam.pair
   )
 
-  ready: list[Callable[[Any], Any]] = []
-
   def examine(params) -> Graded:
-    if not ready:
-      ready.append(compiled(answer.trace(params)))
-    answers, nats = jax.device_get(ready[0](params))
+    answers, nats = jax.device_get(answer(params, tasks, pair))
     return Graded(
       exam=mark,
       names=exam.names,

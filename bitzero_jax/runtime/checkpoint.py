@@ -63,6 +63,16 @@ class Checkpoints:
     """Round of the newest complete checkpoint, or None."""
     return self._manager.latest_step()
 
+  def rounds(self) -> list[int]:
+    """Rounds of all complete checkpoints, ascending."""
+    return sorted(self._manager.all_steps())
+
+  def forget_after(self, step: int) -> None:
+    """Deletes the checkpoints of later rounds, which will be run again."""
+    for later in self.rounds():
+      if later > step:
+        self._manager.delete(later)
+
   def best(self) -> int | None:
     """Round of the checkpoint with the highest score, or None."""
     return self._manager.best_step()
@@ -134,10 +144,10 @@ def opened(workdir: Path, *, create: bool = True) -> Iterator[Checkpoints]:
     checkpoints.close()
 
 
-def newest(workdir: Path) -> int | None:
-  """Round of a run's newest checkpoint, or None; opens nothing for writing."""
+def held(workdir: Path) -> list[int]:
+  """Rounds of a run's checkpoints, ascending; opens nothing for writing."""
   try:
     with opened(workdir, create=False) as checkpoints:
-      return checkpoints.last()
+      return checkpoints.rounds()
   except FileNotFoundError:
-    return None
+    return []

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ CONFIG_FILE = "config.json"
 ENVIRONMENT_FILE = "environment.json"
 PARAMETERS_FILE = "parameters.json"
 EVALUATIONS_FOLDER = "evaluations"  # one file a suite
+_OF_SEED = re.compile(r"seed\d+")
 _UNFINISHED = f"{CONFIG_FILE}.part"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -55,6 +57,29 @@ def check(workdir: Path, config: dict[str, Any]) -> bool:
   return True
 
 
+def of_seed(workdir: Path, seed: int) -> Path:
+  """Where the run of a seed lies, of several that are trained side by side."""
+  return workdir / f"seed{seed}"
+
+
+def check_shared(workdir: Path) -> None:
+  """Refuses a folder that holds more than runs of several seeds.
+
+  Raises:
+    ValueError: it holds a run of its own, or other things.
+  """
+  if is_run(workdir):
+    raise ValueError(
+      f"--workdir={workdir} holds a run of its own: runs of several seeds need "
+      "another"
+    )
+  names = [p.name for p in workdir.iterdir()] if workdir.is_dir() else []
+  if not all(_OF_SEED.fullmatch(name) for name in names):
+    raise ValueError(
+      f"--workdir={workdir} holds other things than runs of several seeds"
+    )
+
+
 def read_config(workdir: Path) -> dict[str, Any]:
   """The frozen config of a run.
 
@@ -62,7 +87,9 @@ def read_config(workdir: Path) -> dict[str, Any]:
     ValueError: the folder holds no run, or its config is not JSON.
   """
   if not is_run(workdir):
-    raise ValueError(f"--workdir={workdir} holds no BitZero run")
+    inner = sorted(workdir.glob(f"seed*/{CONFIG_FILE}"))
+    hint = f", but {inner[0].parent} does" if inner else ""
+    raise ValueError(f"--workdir={workdir} holds no BitZero run{hint}")
   try:
     return json.loads((workdir / CONFIG_FILE).read_text())
   except json.JSONDecodeError as error:
@@ -108,9 +135,7 @@ def check_engine(workdir: Path, engine: str) -> None:
   Raises:
     ValueError: the run's answers were made by another engine.
   """
-  path = workdir / ENVIRONMENT_FILE
-  saved = json.loads(path.read_text()) if path.exists() else {}
-  before = saved.get("engine", engine)
+  before = read_environment(workdir).get("engine", engine)
   if before.rpartition(".")[0] != engine.rpartition(".")[0]:
     raise ValueError(
       f"--workdir={workdir} holds answers of {before}, and this is {engine}: "
@@ -118,8 +143,14 @@ def check_engine(workdir: Path, engine: str) -> None:
     )
 
 
-def environment(engine: str, tier: str) -> dict[str, Any]:
-  """Versions, revision, device, engine and sandbox of this process."""
+def read_environment(workdir: Path) -> dict[str, Any]:
+  """What `environment` was in the run's last process; empty where unknown."""
+  path = workdir / ENVIRONMENT_FILE
+  return json.loads(path.read_text()) if path.exists() else {}
+
+
+def environment(engine: str, tier: str, seeds: int) -> dict[str, Any]:
+  """Versions, revision, device, engine, sandbox and runs of this process."""
   device = jax.devices()[0]
   return {
     "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
@@ -132,6 +163,7 @@ def environment(engine: str, tier: str) -> dict[str, Any]:
     "device": f"{len(jax.devices())} x {device.device_kind}",
     "engine": engine,
     "executor": tier,
+    "seeds": seeds,
     **{name: importlib.metadata.version(name) for name in _PACKAGES},
   }
 

@@ -23,10 +23,10 @@ DATA_AXIS = "data"
 
 def outcome_shape(candidates: Candidates, pairs: int) -> Outcome:
   """Shapes and dtypes of `Judge.check` for these candidates."""
-  rows, _, width = candidates.inputs.shape
+  *rows, _, width = candidates.inputs.shape  # [B], or [S, B] of several seeds
 
   def leaf(dtype, *shape):
-    return jax.ShapeDtypeStruct((rows, *shape), dtype)
+    return jax.ShapeDtypeStruct((*rows, *shape), dtype)
 
   return Outcome(
     reason=leaf(jnp.int32),

@@ -44,7 +44,7 @@ _REMEMBERED = 1 << 18
 
 
 class Bounds(NamedTuple):
-  """Limits of a value in the language's current level, all int32 [].
+  """Limits of a value in the language's level: int32 [], or [B] row by row.
 
   Attributes:
     items: longest list.
@@ -97,7 +97,7 @@ class Judge:
       constant=np.zeros(rows, bool),
       identity=np.zeros(rows, bool),
     )
-    bounds = Bounds(*(int(bound) for bound in bounds))
+    limits = [np.broadcast_to(bound, rows).tolist() for bound in bounds]
     with self._guard():
       # Plain lists: to walk a numpy row item by item takes five times as long.
       sources = [
@@ -115,7 +115,8 @@ class Judge:
         own, probes = verdicts[:tried], verdicts[tried:]
         if probes:
           self._learn(sources[i], probes)
-        reason, kept = _find(own, bounds, min(self._pairs, tried))
+        mine = Bounds(*(limit[i] for limit in limits))
+        reason, kept = _find(own, mine, min(self._pairs, tried))
         known = self._behaviours.get(sources[i])
         if known is None:
           reason = "unknown"

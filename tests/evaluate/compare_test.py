@@ -38,7 +38,9 @@ def sat(suite, seed, share, rng):
   )
 
 
-def write(folder, name, seed, shares, *, pace=1.0, lists=True, **changes):
+def write(
+  folder, name, seed, shares, *, pace=1.0, lists=True, beside=None, **changes
+):
   """A run that was evaluated after 10, 20, 30 updates with these shares."""
   config = config_lib.default()
   config.name, config.seed = name, seed
@@ -47,6 +49,8 @@ def write(folder, name, seed, shares, *, pace=1.0, lists=True, **changes):
     config.learn[key] = value
   folder.mkdir(parents=True)
   (folder / "config.json").write_text(config_lib.to_json(config))
+  if beside:
+    (folder / "environment.json").write_text(json.dumps({"seeds": beside}))
   lines, graded = [], []
   for place, share in enumerate(shares):
     step = 10 * (place + 1)
@@ -109,6 +113,18 @@ def test_runs_that_differ_in_their_seed_alone_are_one_arm(table):
     arms.find(found, "x")
 
 
+def test_runs_that_were_trained_side_by_side_are_found(tmp_path):
+  for seed in range(2):
+    inner = tmp_path / "shared" / f"seed{seed}"
+    write(inner, "plain", seed, (0.2,), beside=2)
+    write(tmp_path / f"sharp.{seed}", "sharp", seed, (0.3,), curriculum="trr")
+  write(tmp_path / "plain.2", "plain", 2, (0.2,))
+  plain, sharp = arms.read(tmp_path)
+  assert (plain.name, sorted(plain.runs)) == ("plain", [0, 1, 2])
+  assert [plain.runs[seed].seeds for seed in range(3)] == [2, 2, 1]
+  assert (sharp.name, sorted(sharp.runs)) == ("sharp", [0, 1])
+
+
 def test_arms_of_one_name_get_a_number_and_a_copy_is_refused(tmp_path):
   write(tmp_path / "a", "plain", 0, (0.2,))
   write(tmp_path / "b", "plain", 0, (0.2,), curriculum="trr")
@@ -127,6 +143,13 @@ def test_only_what_is_not_the_curriculum_is_warned_of(table):
   plain, sharp, _, longer = arms.read(table)
   assert arms.differences(sharp, plain) == []
   assert arms.differences(longer, plain) == ["learn.updates: 64 and 32"]
+
+
+def test_seconds_that_were_shared_are_warned_of(tmp_path):
+  write(tmp_path / "a", "plain", 0, (0.2,))
+  write(tmp_path / "b/seed0", "sharp", 0, (0.3,), curriculum="trr", beside=3)
+  plain, sharp = arms.read(tmp_path)
+  assert arms.differences(sharp, plain) == ["environment.seeds: 3 and 1"]
 
 
 def test_at_equal_rows_and_seconds_a_win_is_a_win(table):
@@ -188,3 +211,11 @@ def test_the_lengths_of_an_arm_make_its_control(table, capsys):
   assert compare.main([str(table), "--lengths=plain"]) == 0
   command = capsys.readouterr().out
   assert "--config.curriculum.lengths='(0,0.5,0.25,0.25,)'" in command
+  assert "--config.seed=SEED " in command
+
+
+def test_the_control_of_seeds_side_by_side_is_trained_so_too(tmp_path):
+  for seed in (4, 5):
+    write(tmp_path / f"a/seed{seed}", "plain", seed, (0.2, 0.3), beside=2)
+  command = compare.length_command(arms.read(tmp_path)[0])
+  assert "--config.seed=4 --config.seeds=2 " in command

@@ -133,13 +133,31 @@ def test_reading_makes_no_folder(tmp_path):
   assert list(tmp_path.iterdir()) == []
 
 
-def test_the_newest_round_is_told_without_a_trace(tmp_path):
-  assert checkpoint.newest(tmp_path / "nothing") is None
+def test_rounds_are_told_without_a_trace(tmp_path):
+  assert checkpoint.held(tmp_path / "nothing") == []
   assert not (tmp_path / "nothing").exists()
   with checkpoint.opened(tmp_path) as checkpoints:
     checkpoints.save(2, state(1), None)
     checkpoints.save(7, state(2), None)
-  assert checkpoint.newest(tmp_path) == 7
+  assert checkpoint.held(tmp_path) == [2, 7]
+
+
+def test_later_rounds_are_forgotten_and_saved_again(tmp_path):
+  with checkpoint.opened(tmp_path) as checkpoints:
+    for step in (2, 7):
+      checkpoints.save(step, state(step), None)
+    checkpoints.wait()
+    checkpoints.forget_after(7)
+    assert checkpoints.rounds() == [2, 7]
+    checkpoints.forget_after(2)
+    assert checkpoints.last() == 2
+    checkpoints.save(7, state(8), None)
+    checkpoints.wait()
+    again = checkpoints.restore(7, state(0))
+  for got, due in zip(
+    jax.tree.leaves(again), jax.tree.leaves(state(8)), strict=True
+  ):
+    np.testing.assert_array_equal(got, due)
 
 
 def test_what_another_machine_saved_can_be_read(tmp_path):

@@ -109,7 +109,7 @@ def test_a_begin_that_was_killed_can_begin_again(tmp_path, config):
 
 
 def test_the_environment_can_be_read_back(tmp_path):
-  found = workdir.environment("cpython-3.11.7", "seccomp")
+  found = workdir.environment("cpython-3.11.7", "seccomp", 1)
   workdir.write_json(tmp_path / "environment.json", found)
   assert json.loads((tmp_path / "environment.json").read_text()) == found
   assert found["jax"] == jax.__version__
@@ -124,7 +124,22 @@ def test_the_environment_can_be_read_back(tmp_path):
 def test_another_engine_does_not_go_on(tmp_path, engine):
   workdir.check_engine(tmp_path, engine)  # nothing was written yet
   path = tmp_path / workdir.ENVIRONMENT_FILE
-  workdir.write_json(path, workdir.environment("cpython-3.11.7", "seccomp"))
+  workdir.write_json(path, workdir.environment("cpython-3.11.7", "seccomp", 1))
   workdir.check_engine(tmp_path, "cpython-3.11.9")
   with pytest.raises(ValueError, match=r"cpython-3\.11\.7, and this is"):
     workdir.check_engine(tmp_path, engine)
+
+
+def test_runs_of_several_seeds_lie_in_a_folder_of_theirs(tmp_path, config):
+  workdir.check_shared(tmp_path / "nowhere")
+  workdir.check_shared(tmp_path)
+  inner = begun(workdir.of_seed(tmp_path, 12), config)
+  assert inner == tmp_path / "seed12"
+  workdir.check_shared(tmp_path)
+  with pytest.raises(ValueError, match=r"no BitZero run, but .*seed12 does"):
+    workdir.read_config(tmp_path)
+  (tmp_path / "thesis.tex").write_text("mine")
+  with pytest.raises(ValueError, match="other things than runs of several"):
+    workdir.check_shared(tmp_path)
+  with pytest.raises(ValueError, match="holds a run of its own"):
+    workdir.check_shared(inner)

@@ -67,6 +67,21 @@ def test_a_sound_program_gets_its_pairs(judge):
   assert (found.behaviour[0] != found.behaviour[1]).any()
 
 
+def test_each_row_may_have_bounds_of_its_own(judge):
+  rows = candidates(*[("sorted(x)", INPUTS)] * 3)
+  wide = Bounds(*(np.repeat(bound, 3) for bound in BOUNDS))
+  high = wide._replace(high=np.array([20, 2, 20], np.int32))
+  items = high._replace(items=np.array([5, 5, 2], np.int32))
+  found = judge.check(rows, items)
+  assert [REASONS[code] for code in found.reason] == [
+    "accepted",
+    "unbounded",
+    "unbounded",
+  ]
+  alone = judge.check(candidates(("sorted(x)", INPUTS)), BOUNDS)
+  np.testing.assert_array_equal(found.outputs[0], alone.outputs[0])
+
+
 def test_one_input_is_enough_to_learn_what_a_program_is(judge):
   reasons, found = check(judge, "sorted(x)", "[3]", inputs=("[3, 1, 2]",))
   assert reasons == ["accepted", "accepted"]

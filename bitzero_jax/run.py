@@ -1,0 +1,261 @@
+"""One run: its folder, its exam, and what it writes. `loop.py` drives it."""
+
+import contextlib
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bitzero_jax import build
+from bitzero_jax import config as config_lib
+from bitzero_jax.evaluate import primary, report
+from bitzero_jax.evaluate.constant import best_constant
+from bitzero_jax.evaluate.exam import Exam
+from bitzero_jax.evaluate.examine import Examiner, summarize
+from bitzero_jax.evaluate.graded import to_record
+from bitzero_jax.language import render
+from bitzero_jax.quant import tree
+from bitzero_jax.quant.tree import TensorRow
+from bitzero_jax.runtime import checkpoint, metrics, overview, workdir
+from bitzero_jax.state import KINDS, REASONS, SOURCES, LoopState
+from bitzero_jax.verify.executor import Executor
+
+ENOUGH_VERDICTS = 2000  # before the share of Unknown verdicts may stop a run
+SHOWN_TASKS = 12  # proposals of a round that go into tasks.jsonl
+
+
+class RunError(RuntimeError):
+  """The run had to stop; the message says at which update, and why."""
+
+
+class Plan(NamedTuple):
+  """A run before it is opened.
+
+  Attributes:
+    config: of this run alone, as it is frozen in the folder.
+    folder: its workdir.
+    resumed: whether the folder holds it already.
+    label: said in front of what concerns it alone; empty where it is alone.
+  """
+
+  config: Any
+  folder: Path
+  resumed: bool
+  label: str
+
+
+def plan(config: Any, folder: Path) -> list[Plan]:
+  """The runs of a config, one a seed. Writes nothing.
+
+  Raises:
+    ValueError: a folder holds something else, or cannot be written.
+  """
+  if config.seeds == 1:
+    resumed = workdir.check(folder, config.to_dict())
+    return [Plan(config, folder, resumed, "")]
+  workdir.check_shared(folder)
+  plans = []
+  for mine in config_lib.of_each_seed(config):
+    place = workdir.of_seed(folder, mine.seed)
+    resumed = workdir.check(place, mine.to_dict())
+    plans.append(Plan(mine, place, resumed, f"seed {mine.seed}: "))
+  return plans
+
+
+def first_round(plans: list[Plan]) -> int:
+  """The newest round that all runs hold, 0 to start over.
+
+  A kill may fall between the saves of two runs, also between their first ones.
+
+  Raises:
+    ValueError: the runs stand at different rounds, and no checkpoint of one
+      that all have been at is left.
+  """
+  held = [checkpoint.held(plan.folder) for plan in plans]
+  common = set.intersection(*map(set, held))
+  if common:
+    return max(common)
+  last = [max(rounds, default=0) for rounds in held]
+  if max(last) <= plans[0].config.every.save:
+    return 0
+  stand = ", ".join(
+    f"{plan.folder} at {number}"
+    for plan, number in zip(plans, last, strict=True)
+  )
+  raise ValueError(
+    "the runs stand at different rounds and hold no checkpoint of the same "
+    f"one: {stand}; resume each alone, in its own folder"
+  )
+
+
+class Run:
+  """A run in an open folder.
+
+  Attributes:
+    plan: what it is.
+    exam: held out from it.
+    constant: the best constant answer's score there.
+    checkpoints: its own.
+    score: of the last evaluation, higher is better; None before the first.
+  """
+
+  def __init__(
+    self,
+    plan: Plan,
+    exam: Exam,
+    examiners: dict[str, Examiner],
+    executor: Executor,
+    checkpoints: checkpoint.Checkpoints,
+  ):
+    """Takes the plan, the exam, and by suite who sits a model for what."""
+    self.plan = plan
+    self.exam = exam
+    self.constant = best_constant(executor, exam).best
+    self.checkpoints = checkpoints
+    self.score: float | None = None
+    self._before = 0.0
+    self._examiners = examiners
+
+  def restore(self, state: LoopState, first: int) -> LoopState:
+    """The state after round `first`; later checkpoints are forgotten.
+
+    Args:
+      state: the fresh one, whose shapes and shardings are what is wanted.
+      first: a round that has a checkpoint, or 0 for `state` itself.
+
+    Raises:
+      ValueError: the checkpoint has another structure.
+    """
+    if first:
+      state = self.checkpoints.restore(first, state)
+    self.checkpoints.forget_after(first)
+    return state
+
+  def describe(
+    self, state: LoopState, environment: dict[str, Any]
+  ) -> list[TensorRow]:
+    """Writes what the run is made of and runs on; returns its tensors."""
+    quantizer = build.build_quantizer(self.plan.config)
+    rows = tree.describe_tree(quantizer, state.params["model"])
+    self._bits = overview.stored_bits(rows)
+    folder = self.plan.folder
+    workdir.write_json(
+      folder / workdir.PARAMETERS_FILE, overview.as_records(rows)
+    )
+    workdir.write_json(folder / workdir.ENVIRONMENT_FILE, environment)
+    return rows
+
+  def open(self, files: contextlib.ExitStack, step: int) -> None:
+    """Opens what it writes line by line.
+
+    Args:
+      files: closes it.
+      step: updates done; lines past it are dropped.
+    """
+    folder, measure = self.plan.folder, self.plan.config.heldout.primary
+    resume_step = (step or -1) if self.plan.resumed else None
+    self._metrics = files.enter_context(
+      metrics.MetricsWriter(folder, resume_step=resume_step)
+    )
+    self._tasks, self._graded = (
+      files.enter_context(
+        metrics.TaskLog(folder, resume_step=resume_step, file=file)
+      )
+      for file in (metrics.TASKS_FILE, metrics.GRADED_FILE)
+    )
+    for line in metrics.read(folder / metrics.METRICS_FILE):
+      self._before = max(self._before, line["seconds"])
+      found = primary.score(measure, line)
+      self.score = self.score if found is None else found
+
+  def last_good(self) -> str:
+    """Says which checkpoint stands."""
+    saved = self.checkpoints.last()
+    if saved is None:
+      return "there is no checkpoint yet"
+    return f"the last good checkpoint is round {saved}"
+
+  def check_loss(self, values: dict[str, Any], step: int) -> None:
+    """Raises `RunError` if the loss or its gradient is not finite."""
+    for name in ("loss/total", "norm/gradient"):
+      if not math.isfinite(values[name]):
+        raise RunError(
+          f"{self.plan.label}{name} is {values[name]} at update {step}; "
+          f"{self.last_good()}"
+        )
+
+  def check_verdicts(self, verdicts: int, unknown: int, step: int) -> None:
+    """Raises `RunError` if too many verdicts are Unknown."""
+    limit = self.plan.config.executor.unknown_limit
+    if verdicts >= ENOUGH_VERDICTS and unknown > limit * verdicts:
+      raise RunError(
+        f"{self.plan.label}{unknown} of {verdicts} verdicts are Unknown at "
+        f"update {step}, above executor.unknown_limit={limit}: the machine is "
+        f"too busy or the executor is broken; {self.last_good()}"
+      )
+
+  def examine(self, params: Any, step: int) -> dict[str, float]:
+    """Sits every exam, keeps each task's grade, returns the metrics."""
+    sat = {suite: sit(params) for suite, sit in self._examiners.items()}
+    self._graded.write(step, [to_record(*item) for item in sat.items()])
+    values: dict[str, float] = {}
+    for suite, graded in sat.items():
+      room = "eval/" if suite == "heldout" else f"eval/{suite}/"
+      for name, value in summarize(graded).items():
+        values[room + name.removeprefix("eval/")] = value
+    self.score = primary.score(self.plan.config.heldout.primary, values)
+    return values | {"eval/constant": self.constant}
+
+  def write(
+    self, step: int, seconds: float, values: dict[str, Any]
+  ) -> dict[str, Any]:
+    """Writes a metric line and returns it.
+
+    Args:
+      step: updates done.
+      seconds: since the process began; those of earlier ones are added.
+      values: metrics.
+    """
+    line = values | {
+      "seconds": self._before + seconds,
+      "bits/stored_per_weight": self._bits,
+    }
+    self._metrics.write(step, line)
+    return line
+
+  def write_tasks(self, step: int, trace: Any, number: int) -> None:
+    """Writes a round's first proposals, readable."""
+    self._tasks.write(step, _proposals(trace, number))
+
+  def save(self, number: int, state: LoopState) -> None:
+    """Starts to save the state after a round."""
+    self.checkpoints.save(number, state, self.score)
+
+  def report(self) -> Path:
+    """Writes the report."""
+    defaults = config_lib.default().to_dict()
+    return report.write_report(self.plan.folder, defaults=defaults)
+
+
+def _proposals(trace: Any, number: int) -> list[dict[str, Any]]:
+  count = trace.reason.shape[0]
+  rows = np.linspace(0, count - 1, min(SHOWN_TASKS, count)).astype(int)
+  shown = []
+  for i in rows:
+    given, result = trace.tasks.inputs[i, 0], trace.tasks.outputs[i, 0]
+    shown.append(
+      {
+        "round": number,
+        "type": KINDS[trace.tasks.kind[i]],
+        "source": SOURCES[trace.tasks.source[i]],
+        "program": render.source(render.strip(trace.tasks.program[i])),
+        "input": render.value_text(render.strip(given)) if given.any() else "",
+        "output": render.value_text(render.strip(result))
+        if result.any()
+        else "",
+        "status": REASONS[trace.reason[i]],
+        "solve_rate": float(trace.solve_rate[i]),
+      }
+    )
+  return shown
