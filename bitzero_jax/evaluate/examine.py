@@ -35,59 +35,53 @@ def examiner(network: Network, exam: Exam, judge: Judge) -> Examiner:
 def examiners(
   network: Network, exams: Sequence[Exam], judge: Judge
 ) -> list[Examiner]:
-  """The same for exams of one level: those of one size share a compilation."""
+  """The same for exams of one level, which share a compilation."""
   answer = _answering(network, exams[0])
   return [_examiner(answer, exam, judge) for exam in exams]
 
 
 def _answering(network: Network, like: Exam) -> Callable[..., Any]:
-  """(params, tasks, pair) -> (answers, nats), by type, for exams like one."""
+  """(params, tasks, pair) -> (answers, nats), by type, for exams like one.
+
+  Compiled for a block of tasks, so that exams of any length share it.
+  """
   tables = jax.tree.map(jnp.asarray, build(like.level))
   solver = Solver(like.sizes, temperature=0, samples=1)
   asked = jnp.ones(_ROWS, bool)
 
   @jax.jit
   def answer(params, tasks, pair):
-    count = pair.shape[0]
-    fill = -count % _ROWS
-    index = jnp.arange(count + fill).reshape(-1, _ROWS) % count
     weights = network.weights(params)
-
-    def some(rows):
-      posed = [take(tasks, rows)] * len(KINDS)
-      pairs = [pair[rows]] * len(KINDS)
-      solved = solve(
-        solver,
-        network,
-        weights,
-        tables,
-        posed,
-        pairs,
-        [asked] * len(KINDS),
-        jax.random.key(0),
-      )
-      nats = gold_nats(network, weights, tables, posed, pairs, like.sizes)
-      return [answers for answers, _ in solved], nats
-
-    said = jax.lax.map(some, index)
-    return jax.tree.map(
-      lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count], said
+    posed, pairs = [tasks] * len(KINDS), [pair] * len(KINDS)
+    solved = solve(
+      solver,
+      network,
+      weights,
+      tables,
+      posed,
+      pairs,
+      [asked] * len(KINDS),
+      jax.random.key(0),
     )
+    nats = gold_nats(network, weights, tables, posed, pairs, like.sizes)
+    return [answers for answers, _ in solved], nats
 
-  ready: dict[int, Callable[..., Any]] = {}
+  ready: list[Callable[..., Any]] = []
 
   def ask(params, tasks, pair):
-    count = pair.shape[0]
-    if count not in ready:
-      ready[count] = compiled(answer.trace(params, tasks, pair))
-    return ready[count](params, tasks, pair)
+    count = len(pair)
+    blocks = np.arange(count + -count % _ROWS).reshape(-1, _ROWS) % count
+    posed = [(take(tasks, rows), pair[rows]) for rows in blocks]
+    if not ready:
+      ready.append(compiled(answer.trace(params, *posed[0])))
+    said = jax.device_get([ready[0](params, *block) for block in posed])
+    return jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *said)
 
   return ask
 
 
 def _examiner(answer: Callable[..., Any], exam: Exam, judge: Judge) -> Examiner:
-  tasks = jax.tree.map(jnp.asarray, exam.tasks)
-  pair = jnp.asarray(exam.pair)
+  tasks, pair = jax.tree.map(jnp.asarray, (exam.tasks, exam.pair))
   tokens = {
     name: np.sum(
       np.asarray(rows_of(kind, tasks, pair, exam.sizes.shown)[1]) != PAD, axis=1
@@ -100,7 +94,7 @@ def _examiner(answer: Callable[..., Any], exam: Exam, judge: Judge) -> Examiner:
   )
 
   def examine(params) -> Graded:
-    answers, nats = jax.device_get(answer(params, tasks, pair))
+    answers, nats = answer(params, exam.tasks, exam.pair)
     return Graded(
       exam=mark,
       names=exam.names,

@@ -79,7 +79,7 @@ def scholar(exam):
     _, (answer, _) = prefill(weights, prompt, None)
     return 50.0 * jax.nn.one_hot(answer[:, :n], weights.shape[0])
 
-  return Network(None, lambda params: params, logits, prefill, decode)
+  return Network(None, lambda params: params, logits, prefill, decode, None)
 
 
 def test_one_who_knows_every_answer_has_full_marks(exam, judge):

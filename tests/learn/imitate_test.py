@@ -29,7 +29,7 @@ def silent(*_):
 @pytest.fixture(scope="module")
 def written(tables):
   """A rollout under budgets of its own, and the drafts that it leaves."""
-  network = Network(silent, silent, silent, silent, silent)  # type: ignore[arg-type]
+  network = Network(*[silent] * 6)  # type: ignore[arg-type]
   budget = jnp.array([2, 8, 5, 3, 8, 6], jnp.int32)
   plan = layout.proposal_plan(tables, ROWS)
   plan = plan._replace(budget=plan.budget.at[:, 0].set(budget))

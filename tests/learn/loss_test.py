@@ -41,7 +41,7 @@ def toy():
   def logits(weights, tokens, n):
     return weights[tokens][:, -n:]
 
-  return Network(None, lambda params: params, logits, None, None)
+  return Network(None, lambda params: params, logits, None, None, None)
 
 
 def tokens(rows, columns, seed=0):

@@ -23,7 +23,7 @@ def logits(weights, tokens, n):
   return weights[tokens][:, -n:]
 
 
-NETWORK = Network(None, lambda params: params, logits, None, None)
+NETWORK = Network(None, lambda params: params, logits, None, None, None)
 LEARNER = Learner(
   network=NETWORK,
   optimizer=optax.sgd(0.5),
