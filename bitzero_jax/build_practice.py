@@ -74,6 +74,7 @@ def build_practice(
     sharpness=c.sharpness,
   )
   shares = ((WRITERS[c.writer], rows - edits), (unprompted.edited, edits))
+  resumes = c.writer == "model" and c.resume_share > 0
   archives = [Archive(q, bounds, c.kept) for q in questions]
   drawn = (
     [Archive(q, bounds, c.kept, lessons.rank) for q in questions]
@@ -96,6 +97,7 @@ def build_practice(
     draw=unprompted.drawn(desk._replace(rows=rows)) if unaimed else None,
     archives=archives,
     drawn=drawn,
+    misses=lessons is not None or edits > 0 or resumes,
     lesson=lesson,
     update=update,
     optimizer=optimizer_state,

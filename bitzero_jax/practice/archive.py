@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bitzero_jax.evaluate import induce
+from bitzero_jax.evaluate.induce import Pair
 from bitzero_jax.language import render
 from bitzero_jax.language.render import Tokens
 from bitzero_jax.practice.question import Question
@@ -82,18 +83,22 @@ class Archive:
       tuple(side) for side in zip(*pairs, strict=True)
     )
 
-  def job(self, program: Tokens) -> Job:
-    """What the executor is to run: the program on every example."""
-    inputs = tuple(f"[{given}]" for given, _ in self.question.given)
-    return Job(render.source(program), inputs)
+  def job(self, program: Tokens, examples: int | None = None) -> Job:
+    """The program on the first `examples` examples, or on all of them."""
+    given = self.question.given[:examples]
+    return Job(render.source(program), tuple(f"[{text}]" for text, _ in given))
+
+  def promising(self, program: Tokens, verdicts: Sequence[Verdict]) -> bool:
+    """Whether a program fits the first examples; if not, it was tried."""
+    fits = fit(verdicts, self.question.given[: len(verdicts)])
+    if not fits:
+      self.tried.add(program)
+    return fits
 
   def put(self, program: Tokens, verdicts: Sequence[Verdict]) -> None:
     """Takes what `job` gave."""
     self.tried.add(program)
-    right = all(
-      v.status == OK and v.value == text
-      for v, (_, text) in zip(verdicts, self.question.given, strict=True)
-    )
+    right = fit(verdicts, self.question.given)
     if right and (self.answer is None or len(program) < len(self.answer)):
       self.answer = program
     shown = [verdicts[i] for i in self.question.sayable]
@@ -131,6 +136,14 @@ class Archive:
     return np.resize(np.array(rows, np.int32), shape)
 
 
+def fit(verdicts: Sequence[Verdict], pairs: Sequence[Pair]) -> bool:
+  """Whether a program gave every pair's output."""
+  return all(
+    v.status == OK and v.value == text
+    for v, (_, text) in zip(verdicts, pairs, strict=True)
+  )
+
+
 def closeness(outputs: Sequence[str], wanted: Sequence[str]) -> float:
   """How near outputs are to what is wanted, in [0, 1].
 
@@ -156,6 +169,8 @@ def run(
   archives: Sequence[Archive],
   programs: Sequence[tuple[int, Tokens]],
   also: Sequence[Archive] = (),
+  *,
+  misses: bool,
 ) -> None:
   """Runs what was not tried before.
 
@@ -164,8 +179,17 @@ def run(
     archives: take what came of it.
     programs: with the number of the archive each is for.
     also: further archives of the same questions that take it too.
+    misses: whether anybody wants to know what misses do. If not, most programs
+      are run on one example alone.
   """
   new = sorted({(n, p) for n, p in programs if p not in archives[n].tried})
+  if not misses:
+    results = executor.run([archives[n].job(p, 1) for n, p in new])
+    new = [
+      (n, p)
+      for (n, p), verdicts in zip(new, results, strict=True)
+      if archives[n].promising(p, verdicts)
+    ]
   results = executor.run([archives[n].job(p) for n, p in new])
   for (number, program), verdicts in zip(new, results, strict=True):
     for side in (archives, also):

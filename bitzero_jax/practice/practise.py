@@ -25,6 +25,7 @@ class Practice(NamedTuple):
       too; None for nobody.
     archives: what became of the programs, one archive for each question.
     drawn: what became of the random ones, to be learned from.
+    misses: whether anybody learns from misses or goes on with them.
     lesson: archives -> (tasks, weights), None to learn nothing.
     update: learns them.
     optimizer: its first state.
@@ -34,6 +35,7 @@ class Practice(NamedTuple):
   draw: Write | None
   archives: Sequence[Archive]
   drawn: Sequence[Archive]
+  misses: bool
   lesson: Callable[[Sequence[Archive]], Any] | None
   update: Update | None
   optimizer: Any
@@ -80,12 +82,12 @@ def practise(
       for write, write_key in zip(practice.writers, keys, strict=True)
       for pair in write(params, archives, left, write_key)
     ]
-    run(executor, archives, programs)
+    run(executor, archives, programs, misses=practice.misses)
     written += len(programs)
     source = archives
     if practice.draw is not None:
       others = practice.draw(params, archives, left, draw_key)
-      run(executor, archives, others, also=practice.drawn)
+      run(executor, archives, others, practice.drawn, misses=True)
       written += len(others)
       source = practice.drawn
     if practice.lesson is not None and practice.update is not None:
