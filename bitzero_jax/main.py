@@ -372,9 +372,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
   )
   parser = _parser()
   options, rest = parser.parse_known_args(arguments)
-  takes_overrides = "config" in options or getattr(options, "practice", None)
-  overrides = rest if takes_overrides else []
+  practises = getattr(options, "practice", None) is not None
+  overrides = rest if practises or "config" in options else []
   for text in rest:
+    if text not in overrides and text.startswith("--config.practice."):
+      parser.error(f"{text.partition('=')[0]} needs --practice=SECONDS")
     if text not in overrides or not text.startswith("--config."):
       parser.error(f"unknown argument {text!r}; see bitzero {options.verb} -h")
   try:
