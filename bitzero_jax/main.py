@@ -303,11 +303,11 @@ def _solve_by_practice(
     with trained.opened(folder, options.checkpoint) as model:
       model = model._replace(config=_practice_config(model.config, overrides))
       done = practised.run(model, [examples], options.practice, _say)
-      if options.keep is not None:
-        practised.keep(folder, model, done.last.params, Path(options.keep))
-  (archive,) = done.archives.values()
-  for line in lines.answer(archive, done.last):
-    print(line)
+    (archive,) = done.archives.values()
+    for line in lines.answer(archive, done.last):
+      print(line, flush=True)
+    if options.keep is not None:
+      practised.keep(folder, model, done.last.params, Path(options.keep))
   return 0 if archive.answer is not None else 3
 
 

@@ -74,8 +74,7 @@ def run(
     ValueError: `seconds` is not above 0, or the level can say none of the
       examples.
   """
-  if not seconds > 0:
-    raise ValueError(f"--practice={seconds:g} must be above 0 seconds")
+  _check(seconds)
   say("compiling the practice ...")
   practice, numbers = build_practice.build_practice(
     model.config, model.params, functions
@@ -103,6 +102,11 @@ def run(
   return Practised(last, found, archives)
 
 
+def _check(seconds: float) -> None:
+  if not seconds > 0:
+    raise ValueError(f"--practice={seconds:g} must be above 0 seconds")
+
+
 def evaluate(
   model: Trained, suite: str, data: str | None, seconds: float, say: Say
 ) -> Evaluation:
@@ -123,8 +127,10 @@ def evaluate(
     fitted its index, answer, whether it is right, seconds and tried.
 
   Raises:
-    ValueError: the suite takes no practice, or needs a file.
+    ValueError: `seconds` is not above 0, or the suite takes no practice, or
+      needs a file.
   """
+  _check(seconds)
   functions, buckets = _functions(model, suite, data)
   done = run(model, [f.given for f in functions], seconds, say)
   programs = [
@@ -225,10 +231,10 @@ def check_keep(folder: Path) -> None:
   Raises:
     ValueError: it exists and is not empty, or cannot be written.
   """
+  if workdir.is_run(folder):
+    raise ValueError(f"--keep={folder} holds a run")
   try:
-    resumed = workdir.check(folder, {})
+    workdir.check(folder, {})
   except ValueError as error:
     message = str(error).replace("--workdir=", "--keep=")
-    raise ValueError(message.partition(" with ")[0]) from None
-  if resumed:
-    raise ValueError(f"--keep={folder} holds a run")
+    raise ValueError(message) from None
