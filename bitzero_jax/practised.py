@@ -9,11 +9,12 @@ import numpy as np
 
 from bitzero_jax import build, build_practice
 from bitzero_jax import config as config_lib
+from bitzero_jax.evaluate import graded as graded_lib
 from bitzero_jax.evaluate import list_functions
 from bitzero_jax.evaluate.exam import Exam
 from bitzero_jax.evaluate.induce import Pair
 from bitzero_jax.evaluate.list_functions import ListFunction
-from bitzero_jax.language import render
+from bitzero_jax.language import levels, render
 from bitzero_jax.language.render import Tokens
 from bitzero_jax.practice import lines
 from bitzero_jax.practice.archive import Archive
@@ -123,8 +124,9 @@ def evaluate(
   Returns:
     Scores: functions, solved (the answer is right on the hidden pairs too),
     fitted (on the given ones), written and tried programs, seconds; and for
-    "heldout" solved and functions by bucket. Tasks: for each function that was
-    fitted its index, answer, whether it is right, seconds and tried.
+    "heldout" solved and functions by bucket. Tasks: a grade for each function,
+    with its index, answer, seconds and tried, null where nothing was found.
+    Both are of the suite "SUITE_practised", for others sit it without practice.
 
   Raises:
     ValueError: `seconds` is not above 0, or the suite takes no practice, or
@@ -140,8 +142,9 @@ def evaluate(
   answers = list_functions.answers(model.executor, functions, programs)
   c = model.config.practice
   scores: dict[str, Any] = {
-    "suite": suite,
+    "suite": f"{suite}_practised",
     "round": model.round,
+    "step": model.round * model.config.learn.updates,
     "seed": model.config.seed,
     "practice": c.to_dict(),
     "functions": len(functions),
@@ -155,17 +158,20 @@ def evaluate(
     mine = [i for i, bucket in enumerate(buckets) if bucket == name]
     scores[f"functions/{name}"] = len(mine)
     scores[f"solved/{name}"] = sum(answers[i].right for i in mine)
-  tasks = [
-    {
-      "index": functions[i].index,
-      "answer": render.source(found.program),
-      "right": answers[i].right,
-      "seconds": round(found.seconds, 2),
-      "tried": found.tried,
-    }
-    for i, found in sorted(done.found.items())
-  ]
-  return Evaluation(scores, {"found": tasks})
+  level = levels.LEVELS[model.config.language.levels[-1]]
+  graded = list_functions.to_graded(functions, answers, level)
+  if buckets:
+    names = tuple(dict.fromkeys(buckets))
+    bucket = np.array([names.index(name) for name in buckets])
+    graded = graded._replace(names=names, bucket=bucket)
+  each = [done.found.get(i) for i in range(len(functions))]
+  tasks = graded_lib.to_record(scores["suite"], graded) | {
+    "index": [f.index for f in functions],
+    "answer": [found and render.source(found.program) for found in each],
+    "seconds": [found and round(found.seconds, 2) for found in each],
+    "tried": [found and found.tried for found in each],
+  }
+  return Evaluation(scores, tasks)
 
 
 def _functions(
