@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
   )
   evaluate.add_argument("--data", help="file of list_functions or cruxeval")
   evaluate.add_argument(
-    "--samples", type=int, default=16, help="programs sampled a list function"
+    "--samples", type=int, help="programs sampled a list function, else 16"
   )
   evaluate.add_argument(
     "--checkpoint", default="last", choices=("last", "best")
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
   solve.add_argument("examples", help="as in '[3,1,2]->[1,2,3]; [5,4]->[4,5]'")
   solve.add_argument("--workdir", required=True, help="folder of the run")
   solve.add_argument(
-    "--samples", type=int, default=256, help="programs sampled"
+    "--samples", type=int, help="programs sampled, else 256"
   )
   solve.add_argument("--checkpoint", default="last", choices=("last", "best"))
   _add_practice(solve)
@@ -212,6 +212,10 @@ def _train(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   return 0
 
 
+def _samples(options: argparse.Namespace, default: int) -> int:
+  return default if options.samples is None else options.samples
+
+
 def _evaluate(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   with _bad_input():
     from bitzero_jax import trained
@@ -220,7 +224,7 @@ def _evaluate(options: argparse.Namespace, overrides: Sequence[str]) -> int:
     with trained.opened(folder, options.checkpoint) as model:
       if options.practice is None:
         evaluation = trained.evaluate(
-          model, options.suite, options.data, options.samples
+          model, options.suite, options.data, _samples(options, 16)
         )
       else:
         evaluation = _practise_suite(model, options, overrides)
@@ -282,7 +286,7 @@ def _solve(options: argparse.Namespace, overrides: Sequence[str]) -> int:
 
     examples = puzzle.read_examples(options.examples)
     with trained.opened(Path(options.workdir), options.checkpoint) as model:
-      answers = trained.solve(model, examples, options.samples)
+      answers = trained.solve(model, examples, _samples(options, 256))
   for line in puzzle.table(answers, len(examples)):
     print(line)
   return 0 if any(a.right == len(examples) for a in answers) else 3
@@ -373,6 +377,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
   parser = _parser()
   options, rest = parser.parse_known_args(arguments)
   practises = getattr(options, "practice", None) is not None
+  if practises and options.samples is not None:
+    parser.error("--practice takes no --samples: time is its measure")
   overrides = rest if practises or "config" in options else []
   for text in rest:
     if text not in overrides and text.startswith("--config.practice."):
