@@ -78,9 +78,7 @@ def _parser() -> argparse.ArgumentParser:
   solve = verb("solve", "find programs for examples, verified by the executor")
   solve.add_argument("examples", help="as in '[3,1,2]->[1,2,3]; [5,4]->[4,5]'")
   solve.add_argument("--workdir", required=True, help="folder of the run")
-  solve.add_argument(
-    "--samples", type=int, help="programs sampled, else 256"
-  )
+  solve.add_argument("--samples", type=int, help="programs sampled, else 256")
   solve.add_argument("--checkpoint", default="last", choices=("last", "best"))
   _add_practice(solve)
   solve.add_argument(

@@ -93,14 +93,20 @@ def run(
   )
   try:
     for last in rounds:
-      for place in last.answered:
-        program = practice.archives[place].answer
-        if program and numbers[place] not in found:
-          found[numbers[place]] = Found(program, last.seconds, last.tried)
+      _note(found, archives, last)
       show(last)
   except KeyboardInterrupt:
-    pass
+    _note(found, archives, last)  # of the round that was cut short
   return Practised(last, found, archives)
+
+
+def _note(
+  found: dict[int, Found], archives: dict[int, Archive], last: Standing
+) -> None:
+  """Adds what the archives answer by now."""
+  for number, archive in archives.items():
+    if archive.answer and number not in found:
+      found[number] = Found(archive.answer, last.seconds, last.tried)
 
 
 def _check(seconds: float) -> None:

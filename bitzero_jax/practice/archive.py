@@ -18,7 +18,7 @@ from bitzero_jax.language.render import Tokens
 from bitzero_jax.practice.question import Question
 from bitzero_jax.verify.executor import Executor
 from bitzero_jax.verify.judge import Bounds, in_bounds
-from bitzero_jax.verify.verdict import OK, Job, Verdict
+from bitzero_jax.verify.verdict import OK, UNKNOWN, Job, Verdict
 
 _SLACK = 4  # times `kept` attempts are held before the farthest are dropped
 
@@ -88,7 +88,9 @@ class Archive:
     return Job(render.source(program), inputs)
 
   def put(self, program: Tokens, verdicts: Sequence[Verdict]) -> None:
-    """Takes what `job` gave."""
+    """Takes what `job` gave; a program with an unknown verdict may come again."""
+    if any(v.status == UNKNOWN for v in verdicts):
+      return
     self.tried.add(program)
     right = all(
       v.status == OK and v.value == text
