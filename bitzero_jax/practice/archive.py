@@ -88,7 +88,7 @@ class Archive:
     return Job(render.source(program), inputs)
 
   def put(self, program: Tokens, verdicts: Sequence[Verdict]) -> None:
-    """Takes what `job` gave; a program with an unknown verdict may come again."""
+    """Takes what `job` gave; what is unknown may be tried again."""
     if any(v.status == UNKNOWN for v in verdicts):
       return
     self.tried.add(program)
