@@ -161,9 +161,7 @@ def test_the_executor_is_asked_once_for_each_program(executor, archives):
       self.jobs += len(jobs)
       return executor.run(jobs)
 
-  also = [
-    Archive(archive.question, BOUNDS, 4, newest) for archive in archives
-  ]
+  also = [Archive(archive.question, BOUNDS, 4, newest) for archive in archives]
   counting = Counting()
   tail, sort = render.parse("x[1:]"), render.parse("sorted(x)")
   run(counting, archives, [(0, tail), (1, tail), (0, tail)], also)

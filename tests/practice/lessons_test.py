@@ -29,9 +29,7 @@ def some(archives, missed):
 
 
 @pytest.mark.parametrize("sharpness", [0.0, 8.0, 100.0])
-def test_every_question_with_a_miss_weighs_alike(
-  some, missed, desk, sharpness
-):
+def test_every_question_with_a_miss_weighs_alike(some, missed, desk, sharpness):
   missed(some[1], "x[1:]", "[1, 2]", "[]", "[3]")
   _, weight = tasks(some, KEPT, sharpness, desk.sizes)
   assert weight.dtype == np.float32
