@@ -200,3 +200,29 @@ def test_a_beginning_of_nothing_changes_nothing(tables, prompt):
   begun = jnp.zeros((ROWS, LENGTH), jnp.int32)
   _, same = written(net, weights, tables, prompt, temperature=0, begun=begun)
   jax.tree.map(np.testing.assert_array_equal, same, plain)
+
+
+def test_an_answer_that_was_begun_to_its_last_token_is_kept(tables, prompt):
+  net = network()
+  plan = layout.program_plan(tables, ROWS)
+
+  @jax.jit
+  def write(params, key):
+    begun = prior.sample(tables, plan, key, SIZES.program, SIZES.slots)
+    rollout = sample.write(
+      net,
+      net.weights(params),
+      tables,
+      plan,
+      prompt,
+      jax.random.key(1),
+      length=SIZES.program,
+      slots=SIZES.slots,
+      temperature=1.0,
+      begun=begun,
+    )
+    return begun, rollout.answer
+
+  begun, answer = write(trained(net), jax.random.key(0))
+  assert (np.asarray(begun)[:, -1] != PAD).any()
+  np.testing.assert_array_equal(answer, begun)

@@ -67,7 +67,8 @@ def guided(desk: Desk) -> Write:
     real = (scores > NEVER / 2)[..., None]
     return jnp.where(real, answers, 0).reshape(-1, desk.sizes.program)
 
-  return _prompted(desk, WIDTH, write)
+  # Where no miss is taken up, none is looked for.
+  return _prompted(desk._replace(resume_share=0.0), WIDTH, write)
 
 
 def _prompted(desk: Desk, copies: int, write: Callable[..., Any]) -> Write:
