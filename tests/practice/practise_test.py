@@ -198,3 +198,18 @@ def test_a_round_is_shared_out(
 def test_where_nothing_can_be_said_nothing_is_built(config):
   with pytest.raises(ValueError, match="none of the examples fits"):
     build_practice.build_practice(config, None, [(("[99]", "[1]"),)])
+
+
+def test_it_is_written_in_the_last_level_of_a_run(config, monkeypatch):
+  config = config.copy_and_resolve_references()
+  config.language.levels, config.language.widen_at = ("small", "medium"), (9,)
+  config.practice.lessons, config.practice.edit_share = "none", 0.0
+  config_lib.validate(config)
+  desks = []
+  monkeypatch.setitem(build_practice.WRITERS, "model", desks.append)
+  long = (("[1, 2, 3, 4, 5, 6, 7]", "[-20]"),)
+  _, numbers = build_practice.build_practice(config, None, [long])
+  (desk,) = desks
+  assert numbers == [0]
+  assert desk.level is levels.LEVELS["medium"]
+  assert (desk.sizes.program, int(desk.tables.program)) == (12, 12)

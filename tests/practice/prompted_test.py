@@ -53,6 +53,23 @@ def test_what_goes_on_from_a_miss_begins_as_it_does(
     assert mine < 0.2
 
 
+def test_the_nearest_miss_is_taken_up_most_often(
+  sampled, params, archives, missed
+):
+  share, write = sampled
+  missed(archives[0], NEAR, "[1, 2, 2]", "[4, 5]")
+  missed(archives[0], "[v + 1 for v in x]", "[2]", "[6]")
+  written = write(params, archives, [0], KEY)
+  begins = Counter(program[0] for _, program in written)
+  near, far = (
+    begins[render.parse(text)[0]] for text in (NEAR, "[v + 1 for v in x]")
+  )
+  if share:
+    assert near > 64 > 4 * far
+  else:
+    assert near < 64
+
+
 @pytest.fixture(scope="module")
 def guided(desk):
   return prompted.guided(desk._replace(rows=2 * prompted.WIDTH))
