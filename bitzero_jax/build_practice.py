@@ -61,7 +61,7 @@ def build_practice(
   lessons = LESSONS[c.lessons]
   unaimed = lessons is not None and not lessons.aimed
   rows = c.programs // 2 if unaimed else c.programs
-  edits = STEP * round(c.edit_share * rows / STEP)
+  edits = min(STEP * round(c.edit_share * rows / STEP), rows - STEP)
   desk = Desk(
     network=build.build_network(config),
     params=params,

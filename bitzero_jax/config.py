@@ -159,7 +159,7 @@ def default() -> Any:
   # grammar at "random", or "none"
   c.practice.programs = 256  # tried a round, for all questions together
   c.practice.edit_share = 0.0  # of them, that are close misses with a subtree
-  # rewritten by the grammar
+  # rewritten by the grammar; to the nearest 128, which `writer` has at least
   c.practice.resume_share = 0.5  # of what the model samples, that begins as a
   # close miss does
   c.practice.kept = 32  # closest misses of a question that are learned from
@@ -302,6 +302,10 @@ def validate(config: Any) -> None:
       len(rows) == 3 and all(type(r) is int and r >= 0 for r in rows),
       f"{path}={rows} must be three row counts: D, A, I",
     )
+  _require(
+    sum(config.practice.rows) > 0,
+    f"practice.rows={config.practice.rows} must hold a row count above 0",
+  )
   practice = config.practice
   _within(config, "practice.sharpness", 0.0, 100.0)
   _within(config, "practice.edit_share practice.resume_share", 0.0, 1.0)

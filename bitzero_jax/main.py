@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
   )
   evaluate.add_argument("--data", help="file of list_functions or cruxeval")
   evaluate.add_argument(
-    "--samples", type=int, default=16, help="programs sampled a list function"
+    "--samples", type=int, help="programs sampled a list function, else 16"
   )
   evaluate.add_argument(
     "--checkpoint", default="last", choices=("last", "best")
@@ -78,9 +78,7 @@ def _parser() -> argparse.ArgumentParser:
   solve = verb("solve", "find programs for examples, verified by the executor")
   solve.add_argument("examples", help="as in '[3,1,2]->[1,2,3]; [5,4]->[4,5]'")
   solve.add_argument("--workdir", required=True, help="folder of the run")
-  solve.add_argument(
-    "--samples", type=int, default=256, help="programs sampled"
-  )
+  solve.add_argument("--samples", type=int, help="programs sampled, else 256")
   solve.add_argument("--checkpoint", default="last", choices=("last", "best"))
   _add_practice(solve)
   solve.add_argument(
@@ -212,6 +210,10 @@ def _train(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   return 0
 
 
+def _samples(options: argparse.Namespace, default: int) -> int:
+  return default if options.samples is None else options.samples
+
+
 def _evaluate(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   with _bad_input():
     from bitzero_jax import trained
@@ -220,7 +222,7 @@ def _evaluate(options: argparse.Namespace, overrides: Sequence[str]) -> int:
     with trained.opened(folder, options.checkpoint) as model:
       if options.practice is None:
         evaluation = trained.evaluate(
-          model, options.suite, options.data, options.samples
+          model, options.suite, options.data, _samples(options, 16)
         )
       else:
         evaluation = _practise_suite(model, options, overrides)
@@ -282,7 +284,7 @@ def _solve(options: argparse.Namespace, overrides: Sequence[str]) -> int:
 
     examples = puzzle.read_examples(options.examples)
     with trained.opened(Path(options.workdir), options.checkpoint) as model:
-      answers = trained.solve(model, examples, options.samples)
+      answers = trained.solve(model, examples, _samples(options, 256))
   for line in puzzle.table(answers, len(examples)):
     print(line)
   return 0 if any(a.right == len(examples) for a in answers) else 3
@@ -303,11 +305,11 @@ def _solve_by_practice(
     with trained.opened(folder, options.checkpoint) as model:
       model = model._replace(config=_practice_config(model.config, overrides))
       done = practised.run(model, [examples], options.practice, _say)
-      if options.keep is not None:
-        practised.keep(folder, model, done.last.params, Path(options.keep))
-  (archive,) = done.archives.values()
-  for line in lines.answer(archive, done.last):
-    print(line)
+    (archive,) = done.archives.values()
+    for line in lines.answer(archive, done.last):
+      print(line, flush=True)
+    if options.keep is not None:
+      practised.keep(folder, model, done.last.params, Path(options.keep))
   return 0 if archive.answer is not None else 3
 
 
@@ -372,9 +374,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
   )
   parser = _parser()
   options, rest = parser.parse_known_args(arguments)
-  takes_overrides = "config" in options or getattr(options, "practice", None)
-  overrides = rest if takes_overrides else []
+  practises = getattr(options, "practice", None) is not None
+  if practises and options.samples is not None:
+    parser.error("--practice takes no --samples: time is its measure")
+  overrides = rest if practises or "config" in options else []
   for text in rest:
+    if text not in overrides and text.startswith("--config.practice."):
+      parser.error(f"{text.partition('=')[0]} needs --practice=SECONDS")
     if text not in overrides or not text.startswith("--config."):
       parser.error(f"unknown argument {text!r}; see bitzero {options.verb} -h")
   try:

@@ -9,11 +9,12 @@ import numpy as np
 
 from bitzero_jax import build, build_practice
 from bitzero_jax import config as config_lib
+from bitzero_jax.evaluate import graded as graded_lib
 from bitzero_jax.evaluate import list_functions
 from bitzero_jax.evaluate.exam import Exam
 from bitzero_jax.evaluate.induce import Pair
 from bitzero_jax.evaluate.list_functions import ListFunction
-from bitzero_jax.language import render
+from bitzero_jax.language import levels, render
 from bitzero_jax.language.render import Tokens
 from bitzero_jax.practice import lines
 from bitzero_jax.practice.archive import Archive
@@ -74,8 +75,7 @@ def run(
     ValueError: `seconds` is not above 0, or the level can say none of the
       examples.
   """
-  if not seconds > 0:
-    raise ValueError(f"--practice={seconds:g} must be above 0 seconds")
+  _check(seconds)
   say("compiling the practice ...")
   practice, numbers = build_practice.build_practice(
     model.config, model.params, functions
@@ -93,14 +93,25 @@ def run(
   )
   try:
     for last in rounds:
-      for place in last.answered:
-        program = practice.archives[place].answer
-        if program and numbers[place] not in found:
-          found[numbers[place]] = Found(program, last.seconds, last.tried)
+      _note(found, archives, last)
       show(last)
   except KeyboardInterrupt:
-    pass
+    _note(found, archives, last)  # of the round that was cut short
   return Practised(last, found, archives)
+
+
+def _note(
+  found: dict[int, Found], archives: dict[int, Archive], last: Standing
+) -> None:
+  """Adds what the archives answer by now."""
+  for number, archive in archives.items():
+    if archive.answer and number not in found:
+      found[number] = Found(archive.answer, last.seconds, last.tried)
+
+
+def _check(seconds: float) -> None:
+  if not seconds > 0:
+    raise ValueError(f"--practice={seconds:g} must be above 0 seconds")
 
 
 def evaluate(
@@ -119,12 +130,15 @@ def evaluate(
   Returns:
     Scores: functions, solved (the answer is right on the hidden pairs too),
     fitted (on the given ones), written and tried programs, seconds; and for
-    "heldout" solved and functions by bucket. Tasks: for each function that was
-    fitted its index, answer, whether it is right, seconds and tried.
+    "heldout" solved and functions by bucket. Tasks: a grade for each function,
+    with its index, answer, seconds and tried, null where nothing was found.
+    Both are of the suite "SUITE_practised", for others sit it without practice.
 
   Raises:
-    ValueError: the suite takes no practice, or needs a file.
+    ValueError: `seconds` is not above 0, or the suite takes no practice, or
+      needs a file.
   """
+  _check(seconds)
   functions, buckets = _functions(model, suite, data)
   done = run(model, [f.given for f in functions], seconds, say)
   programs = [
@@ -134,8 +148,9 @@ def evaluate(
   answers = list_functions.answers(model.executor, functions, programs)
   c = model.config.practice
   scores: dict[str, Any] = {
-    "suite": suite,
+    "suite": f"{suite}_practised",
     "round": model.round,
+    "step": model.round * model.config.learn.updates,
     "seed": model.config.seed,
     "practice": c.to_dict(),
     "functions": len(functions),
@@ -149,17 +164,20 @@ def evaluate(
     mine = [i for i, bucket in enumerate(buckets) if bucket == name]
     scores[f"functions/{name}"] = len(mine)
     scores[f"solved/{name}"] = sum(answers[i].right for i in mine)
-  tasks = [
-    {
-      "index": functions[i].index,
-      "answer": render.source(found.program),
-      "right": answers[i].right,
-      "seconds": round(found.seconds, 2),
-      "tried": found.tried,
-    }
-    for i, found in sorted(done.found.items())
-  ]
-  return Evaluation(scores, {"found": tasks})
+  level = levels.LEVELS[model.config.language.levels[-1]]
+  graded = list_functions.to_graded(functions, answers, level)
+  if buckets:
+    names = tuple(dict.fromkeys(buckets))
+    bucket = np.array([names.index(name) for name in buckets])
+    graded = graded._replace(names=names, bucket=bucket)
+  each = [done.found.get(i) for i in range(len(functions))]
+  tasks = graded_lib.to_record(scores["suite"], graded) | {
+    "index": [f.index for f in functions],
+    "answer": [found and render.source(found.program) for found in each],
+    "seconds": [found and round(found.seconds, 2) for found in each],
+    "tried": [found and found.tried for found in each],
+  }
+  return Evaluation(scores, tasks)
 
 
 def _functions(
@@ -225,10 +243,10 @@ def check_keep(folder: Path) -> None:
   Raises:
     ValueError: it exists and is not empty, or cannot be written.
   """
+  if workdir.is_run(folder):
+    raise ValueError(f"--keep={folder} holds a run")
   try:
-    resumed = workdir.check(folder, {})
+    workdir.check(folder, {})
   except ValueError as error:
     message = str(error).replace("--workdir=", "--keep=")
-    raise ValueError(message.partition(" with ")[0]) from None
-  if resumed:
-    raise ValueError(f"--keep={folder} holds a run")
+    raise ValueError(message) from None

@@ -159,3 +159,70 @@ def test_the_policy_is_masked_and_normalised():
   taken = chosen(policy[None], jnp.array([[2]]))
   np.testing.assert_allclose(taken[0, 0], np.log(expected[2]), rtol=1e-5)
   assert float(chosen(policy[None], jnp.array([[PAD]]))[0, 0]) == 0
+
+
+def test_an_answer_goes_on_from_where_it_was_begun(tables, prompt):
+  net = network()
+  weights = net.weights(trained(net))
+  plan, whole = written(net, weights, tables, prompt)
+  column, rows = np.arange(LENGTH), np.arange(ROWS)
+  kept = column < (rows % (LENGTH + 1))[:, None]  # nothing, some or all of it
+
+  def go_on(answer):
+    begun = jnp.where(kept, answer, PAD)
+    return written(net, weights, tables, prompt, begun=begun)[1]
+
+  # The same key chooses the same tokens behind what it chose before.
+  again = go_on(whole.answer)
+  jax.tree.map(np.testing.assert_array_equal, again, whole)
+
+  # Behind what another row began, the rest is drawn anew.
+  turned = jnp.roll(whole.answer, 1, axis=0)
+  other = go_on(turned)
+  np.testing.assert_array_equal(
+    np.where(kept, other.answer, PAD), np.where(kept, turned, PAD)
+  )
+  changed = (other.answer != turned).any(axis=1)
+  assert changed[rows % (LENGTH + 1) == 0].all()
+  assert changed.mean() > 0.5
+  for row in np.asarray(layout.split_proposal(other.answer, SIZES)[0]):
+    tokens = render.strip(row)
+    assert render.parse(render.source(tokens)) == tokens
+  log_prob, bias = rescored(net, weights, tables, plan, other, 1.0, 1.0)
+  np.testing.assert_array_equal(other.bias, bias)
+  np.testing.assert_array_equal(other.log_prob, log_prob)
+
+
+def test_a_beginning_of_nothing_changes_nothing(tables, prompt):
+  net = network()
+  weights = net.weights(trained(net))
+  _, plain = written(net, weights, tables, prompt, temperature=0)
+  begun = jnp.zeros((ROWS, LENGTH), jnp.int32)
+  _, same = written(net, weights, tables, prompt, temperature=0, begun=begun)
+  jax.tree.map(np.testing.assert_array_equal, same, plain)
+
+
+def test_an_answer_that_was_begun_to_its_last_token_is_kept(tables, prompt):
+  net = network()
+  plan = layout.program_plan(tables, ROWS)
+
+  @jax.jit
+  def write(params, key):
+    begun = prior.sample(tables, plan, key, SIZES.program, SIZES.slots)
+    rollout = sample.write(
+      net,
+      net.weights(params),
+      tables,
+      plan,
+      prompt,
+      jax.random.key(1),
+      length=SIZES.program,
+      slots=SIZES.slots,
+      temperature=1.0,
+      begun=begun,
+    )
+    return begun, rollout.answer
+
+  begun, answer = write(trained(net), jax.random.key(0))
+  assert (np.asarray(begun)[:, -1] != PAD).any()
+  np.testing.assert_array_equal(answer, begun)

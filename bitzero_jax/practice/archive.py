@@ -19,7 +19,7 @@ from bitzero_jax.language.render import Tokens
 from bitzero_jax.practice.question import Question
 from bitzero_jax.verify.executor import Executor
 from bitzero_jax.verify.judge import Bounds, in_bounds
-from bitzero_jax.verify.verdict import OK, Job, Verdict
+from bitzero_jax.verify.verdict import OK, UNKNOWN, Job, Verdict
 
 _SLACK = 4  # times `kept` attempts are held before the farthest are dropped
 
@@ -91,12 +91,14 @@ class Archive:
   def promising(self, program: Tokens, verdicts: Sequence[Verdict]) -> bool:
     """Whether a program fits the first examples; if not, it was tried."""
     fits = fit(verdicts, self.question.given[: len(verdicts)])
-    if not fits:
+    if not fits and all(v.status != UNKNOWN for v in verdicts):
       self.tried.add(program)
     return fits
 
   def put(self, program: Tokens, verdicts: Sequence[Verdict]) -> None:
-    """Takes what `job` gave."""
+    """Takes what `job` gave; what is unknown may be tried again."""
+    if any(v.status == UNKNOWN for v in verdicts):
+      return
     self.tried.add(program)
     right = fit(verdicts, self.question.given)
     if right and (self.answer is None or len(program) < len(self.answer)):

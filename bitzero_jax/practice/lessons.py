@@ -57,15 +57,17 @@ def tasks(
   shape = archives[0].question.inputs.shape
   program = np.zeros((rows, sizes.program), np.int32)
   inputs, outputs = np.zeros((2, rows, *shape), np.int32)
-  weight = np.zeros(rows, np.float32)
+  score = np.full((len(archives), kept), -np.inf, np.float32)
   for number, archive in enumerate(archives):
-    for place, attempt in enumerate(archive.first(), number * kept):
+    near = archive.first()
+    score[number, : len(near)] = [sharpness * a.closeness for a in near]
+    for place, attempt in enumerate(near, number * kept):
       program[place, : len(attempt.program)] = attempt.program
       inputs[place] = archive.question.inputs
       outputs[place] = attempt.outputs
-      weight[place] = np.exp(sharpness * attempt.closeness)
-  share = weight.reshape(len(archives), kept)
-  share /= np.maximum(share.sum(axis=1, keepdims=True), 1e-30)
+  best = np.maximum(score.max(axis=1, keepdims=True), 0)  # 0 without attempts
+  weight = np.exp(score - best)  # as it stands, it may not fit a float
+  weight /= np.maximum(weight.sum(axis=1, keepdims=True), 1)
   nothing = np.zeros(rows, np.int32)
   task = Task(
     program=program,
@@ -75,7 +77,7 @@ def tasks(
     kind=nothing + INDUCTION,
     source=nothing,
   )
-  return task, weight
+  return task, weight.reshape(-1)
 
 
 def learning(learner: Learner, params: Any, like: Task) -> tuple[Any, Update]:

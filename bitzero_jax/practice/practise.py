@@ -66,7 +66,10 @@ def practise(
   seconds: float,
   key: jax.Array,
 ) -> Iterator[Standing]:
-  """Yields after every round, until all is answered or the time is up."""
+  """Yields after every round, until all is answered or the time is up.
+
+  It also ends where nobody has anything left to write, as search may.
+  """
   archives, state = practice.archives, practice.optimizer
   written = 0
   begin = time.monotonic()
@@ -83,13 +86,16 @@ def practise(
       for pair in write(params, archives, left, write_key)
     ]
     run(executor, archives, programs, misses=practice.misses)
-    written += len(programs)
+    count = len(programs)
     source = archives
     if practice.draw is not None:
       others = practice.draw(params, archives, left, draw_key)
       run(executor, archives, others, practice.drawn, misses=True)
-      written += len(others)
+      count += len(others)
       source = practice.drawn
+    if not count:
+      return
+    written += count
     if practice.lesson is not None and practice.update is not None:
       tasks, weight = practice.lesson(source)
       if weight.any():

@@ -1,6 +1,6 @@
 """The model answers questions: by samples, or by its likeliest programs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -18,6 +18,7 @@ from bitzero_jax.practice.desk import (
   numpy_random,
   owned,
 )
+from bitzero_jax.practice.turns import Turns
 from bitzero_jax.runtime.compiling import compiled
 
 COPIES = 16  # programs sampled for a prompt
@@ -66,7 +67,8 @@ def guided(desk: Desk) -> Write:
     real = (scores > NEVER / 2)[..., None]
     return jnp.where(real, answers, 0).reshape(-1, desk.sizes.program)
 
-  return _prompted(desk, WIDTH, write)
+  # Where no miss is taken up, none is looked for.
+  return _prompted(desk._replace(resume_share=0.0), WIDTH, write)
 
 
 def _prompted(desk: Desk, copies: int, write: Callable[..., Any]) -> Write:
@@ -81,7 +83,7 @@ def _prompted(desk: Desk, copies: int, write: Callable[..., Any]) -> Write:
       jax.random.key(0),
     )
   )
-  turns = _Turns()
+  turns = Turns()
 
   def ask(
     params: Any, archives: Sequence[Archive], left: Sequence[int], key: Any
@@ -106,23 +108,3 @@ def _prompted(desk: Desk, copies: int, write: Callable[..., Any]) -> Write:
     return owned(np.repeat(owners, copies).tolist(), rows)
 
   return ask
-
-
-class _Turns:
-  """Everyone has a turn before anyone has the next."""
-
-  def __init__(self):
-    self._owed: Iterator[int] = iter(())
-
-  def take(
-    self, left: Sequence[int], count: int, random: np.random.Generator
-  ) -> list[int]:
-    """The next `count` of those that are left, in random order."""
-    still, owners = set(left), []
-    while len(owners) < count:
-      number = next(self._owed, None)
-      if number is None:
-        self._owed = iter(random.permutation(left).tolist())
-      elif number in still:
-        owners.append(number)
-    return owners

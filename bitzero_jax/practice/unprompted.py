@@ -19,6 +19,7 @@ from bitzero_jax.practice.desk import (
   numpy_random,
   owned,
 )
+from bitzero_jax.practice.turns import Turns
 from bitzero_jax.runtime.compiling import compiled
 
 
@@ -27,6 +28,7 @@ def searched(desk: Desk) -> Write:
   stream = search.programs(desk.level)
   found: list[Tokens] = []
   place = [0] * desk.questions
+  turns = Turns()
 
   def following(number: int) -> Tokens | None:
     if len(found) <= place[number]:
@@ -40,8 +42,8 @@ def searched(desk: Desk) -> Write:
   def write(
     params: Any, archives: Sequence[Archive], left: Sequence[int], key: Any
   ) -> Written:
-    del params, archives, key
-    owners = np.resize(np.array(left), desk.rows).tolist()
+    del params, archives
+    owners = turns.take(left, desk.rows, numpy_random(key))
     written = [(number, following(number)) for number in owners]
     return [(number, program) for number, program in written if program]
 

@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from bitzero_jax.evaluate import arms
+
 PAIR = "[3,1,2]->[1,2,3]"
 
 
@@ -28,6 +30,28 @@ def refused(done):
     (["evaluate", "--workdir=x", "--suite=nope"], "invalid choice: 'nope'"),
     (["evaluate", "--workdir=x", "--samples=many"], "invalid int value"),
     (["evaluate", "--workdir=x", "--config.seed=1"], "unknown argument"),
+    (
+      ["evaluate", "--workdir=x", "--config.practice.kept=1"],
+      "--config.practice.kept needs --practice=SECONDS",
+    ),
+    (["evaluate", "--workdir=x", "--practice=1", "--fast"], "unknown argument"),
+    (
+      ["evaluate", "--workdir=x", "--practice=1", "--samples=4"],
+      "--practice takes no --samples",
+    ),
+    (["solve", "--workdir=x", PAIR, "--practice=long"], "invalid float value"),
+    (
+      ["solve", "--workdir=x", PAIR, "--practice=1", "--samples=4"],
+      "--practice takes no --samples",
+    ),
+    (
+      ["solve", "--workdir=x", PAIR, "--keep=y"],
+      "--keep=y needs --practice=SECONDS",
+    ),
+    (
+      ["train", "--config=x.py", "--workdir=x", "--practice=1"],
+      "unknown argument '--practice=1'",
+    ),
     (["report", "--workdir=x", "--fast"], "unknown argument '--fast'"),
     (["solve", "--workdir=x"], "examples"),
     (["solve", "--workdir=x", "[1 2]->[2]"], "example '[1 2]->[2]'"),
@@ -202,3 +226,86 @@ def test_report_is_written_again(bitzero, straight, tmp_path):
   assert done.returncode == 0, done.stderr
   assert done.stdout.strip() == str(folder / "report.html")
   assert (folder / "report.html").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+  ("arguments", "said"),
+  [
+    (["--practice=0", "--config.practice.kept=1"], "=0 must be above 0"),
+    (["--practice=nan"], "--practice=nan must be above 0 seconds"),
+    (
+      ["--practice=9", "--config.seed=1"],
+      "--config.seed: only --config.practice.KEY may change",
+    ),
+    (
+      ["--practice=9", "--config.practice.keep=1"],
+      "there is no such key; did you mean --config.practice.kept",
+    ),
+    (
+      ["--practice=9", "--config.practice.programs=100"],
+      "practice.programs=100 must be a multiple of 256",
+    ),
+    (["--practice=9", "--config.practice.kept=few"], "kept=few"),
+    (["--practice=9", "--keep=."], "--keep=. is not empty"),
+  ],
+)
+def test_practice_that_cannot_be_is_refused(bitzero, straight, arguments, said):
+  done = bitzero("solve", f"--workdir={straight}", PAIR, *arguments)
+  assert said in refused(done)
+
+
+def test_practice_says_what_it_found_and_keeps_what_it_learned(
+  bitzero, straight, saved, tmp_path
+):
+  folder = tmp_path / "kept"
+  done = bitzero(
+    "solve",
+    f"--workdir={straight}",
+    "[3,1,2]->[1,2]; [5,4]->[4]",
+    "--practice=60",
+    "--config.practice.writer=search",
+    "--config.practice.updates=1",
+    "--config.practice.rows=(2,2,4)",
+    f"--keep={folder}",
+  )
+  assert done.returncode == 0, done.stderr
+  first, answer = done.stdout.splitlines()
+  assert first.startswith("a program fits all 2 examples, found after")
+  assert answer.strip() == "x[1:]"
+  assert done.stderr.splitlines()[0].startswith("compiling")
+  old, new = saved(straight), saved(folder)
+  assert old.keys() == new.keys()
+  changed = {path for path in old if (old[path] != new[path]).any()}
+  assert changed
+  assert all("params" in path for path in changed)
+  again = bitzero("solve", f"--workdir={folder}", "--samples=8", PAIR)
+  assert again.returncode in (0, 3), again.stderr
+  hard = "[3,1,2]->[20,7,11,2]; [1]->0; [2]->[19]; [5,5]->13"
+  command = ["--practice=0.5", "--config.practice.lessons=none"]
+  done = bitzero("solve", f"--workdir={folder}", hard, *command)
+  assert done.returncode == 3, done.stderr
+  assert done.stdout.startswith("no program fits all 4 examples after")
+
+
+def test_a_practised_suite_is_saved_beside_the_others(
+  bitzero, straight, tmp_path
+):
+  folder = tmp_path / "run"
+  shutil.copytree(straight, folder)
+  done = bitzero(
+    "evaluate",
+    f"--workdir={folder}",
+    "--practice=0.5",
+    "--config.practice.writer=search",
+    "--config.practice.lessons=none",
+    "--json",
+    "--save",
+  )
+  assert done.returncode == 0, done.stderr
+  scores = json.loads(done.stdout.splitlines()[-1])
+  assert scores["solved"] > 0
+  path = folder / "evaluations" / "heldout_practised.json"
+  assert json.loads(path.read_text())["scores"] == scores
+  (run,) = arms.read(folder)[0].runs.values()
+  (sitting,) = run.sittings["heldout_practised"]
+  assert sitting.step == 12

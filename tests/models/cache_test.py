@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bitzero_jax.models.cache import pick
 from bitzero_jax.models.sizes import size
 from bitzero_jax.models.transformer import PAD, Transformer
 
@@ -145,3 +146,22 @@ def test_a_prompt_that_does_not_fit_is_refused():
   model, variables = build()
   with pytest.raises(ValueError, match="slots=6 must hold the 7 prompt"):
     model.apply(variables, draw(1)[:, :PROMPT], 6, method="prefill")
+
+
+def test_picked_rows_go_on_as_the_rows_they_came_from():
+  model, variables = build()
+  tokens = draw(4)
+  rows = jnp.array([2, 0, 2, 3, 3], jnp.int32)
+  _, cache = jax.jit(
+    lambda t: model.apply(variables, t, SLOTS, method="prefill")
+  )(tokens[:, :PROMPT])
+  step = jax.jit(lambda t, c: model.apply(variables, t, c, method="decode"))
+  plain, after = step(tokens[:, PROMPT], cache)
+  some, picked = step(tokens[rows, PROMPT], pick(cache, rows))
+  np.testing.assert_array_equal(some, plain[rows])
+  np.testing.assert_array_equal(picked.valid, after.valid[rows])
+  assert int(picked.column) == int(after.column)
+  # Rows that were one may part.
+  parted, _ = step(jnp.array([1, 1, 1, 2, 5], jnp.int32), picked)
+  np.testing.assert_array_equal(parted[0], parted[2])
+  assert np.abs(parted[4] - parted[3]).max() > 1e-3
