@@ -164,16 +164,39 @@ def test_the_executor_is_asked_once_for_each_program(executor, archives):
   also = [Archive(archive.question, BOUNDS, 4, newest) for archive in archives]
   counting = Counting()
   tail, sort = render.parse("x[1:]"), render.parse("sorted(x)")
-  run(counting, archives, [(0, tail), (1, tail), (0, tail)], also)
+  run(counting, archives, [(0, tail), (1, tail), (0, tail)], also, misses=True)
   assert counting.jobs == 2
-  run(counting, archives, [(0, sort), (0, tail)])
+  run(counting, archives, [(0, sort), (0, tail)], misses=True)
   assert counting.jobs == 3
-  run(counting, archives, [])
+  run(counting, archives, [], misses=True)
   assert counting.jobs == 3
   assert archives[0].answer == sort
   assert also[0].answer is None
   assert programs(also[0]) == ["x[1:]"]
   assert archives[1].answer is None
+
+
+def test_who_wants_no_misses_runs_them_on_one_example(executor, archives):
+  class Counting:
+    inputs = ()
+
+    def run(self, jobs):
+      self.inputs += tuple(len(job.inputs) for job in jobs)
+      return executor.run(jobs)
+
+  counting = Counting()
+  sort, tail = render.parse("sorted(x)"), render.parse("x[1:]")
+  run(counting, archives, [(0, sort), (0, tail)], misses=False)
+  assert counting.inputs == (1, 1, len(SORTING))
+  assert archives[0].answer == sort
+  assert archives[0].tried == {sort, tail}
+  assert programs(archives[0]) == ["sorted(x)"]
+
+
+def test_who_wants_no_misses_tries_the_unknown_again(archive):
+  sort = render.parse("sorted(x)")
+  assert not archive.promising(sort, [Verdict(UNKNOWN, "", "", 0, 0, None)])
+  assert archive.tried == set()
 
 
 @given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=5))
