@@ -47,7 +47,7 @@ class Standing(NamedTuple):
     written: programs written so far.
     tried: different ones of a question that were run.
     answered: numbers of the questions with an answer that fits every example.
-    params: as they are now.
+    params: those that wrote in this round.
   """
 
   seconds: float
@@ -78,6 +78,13 @@ def practise(
     key, draw_key, learn_key, *keys = jax.random.split(
       key, 3 + len(practice.writers)
     )
+    # First, so that no time goes into lessons that nobody will use.
+    if practice.lesson is not None and practice.update is not None:
+      source = archives if practice.draw is None else practice.drawn
+      tasks, weight = practice.lesson(source)
+      if weight.any():
+        params, state = practice.update(params, state, tasks, weight, learn_key)
+        jax.block_until_ready(params)
     programs = [
       pair
       for write, write_key in zip(practice.writers, keys, strict=True)
@@ -85,20 +92,13 @@ def practise(
     ]
     run(executor, archives, programs)
     count = len(programs)
-    source = archives
     if practice.draw is not None:
       others = practice.draw(params, archives, left, draw_key)
       run(executor, archives, others, also=practice.drawn)
       count += len(others)
-      source = practice.drawn
     if not count:
       return
     written += count
-    if practice.lesson is not None and practice.update is not None:
-      tasks, weight = practice.lesson(source)
-      if weight.any():
-        params, state = practice.update(params, state, tasks, weight, learn_key)
-        jax.block_until_ready(params)
     yield Standing(
       seconds=time.monotonic() - begin,
       written=written,
