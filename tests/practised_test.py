@@ -14,8 +14,10 @@ from bitzero_jax.language import render
 from bitzero_jax.practice import lines
 from bitzero_jax.practice.archive import Archive
 from bitzero_jax.practice.practise import Standing
+from bitzero_jax.practice.question import question
 from bitzero_jax.runtime import checkpoint, workdir
 from bitzero_jax.state import RIGHT
+from bitzero_jax.verify.judge import Bounds
 
 BARRED = np.zeros((1, 2), np.uint32)
 EASY = (("[3, 1, 2]", "[1, 2, 3]"), ("[5, 4]", "[4, 5]"))
@@ -310,6 +312,13 @@ def test_the_terminal_says_what_was_found_or_how_near_it_was(done, untaught):
   assert 0 < len(said) - 2 <= 10
   shares = [int(line.split("%")[0]) for line in said[2:]]
   assert shares == sorted(shares, reverse=True)
+
+
+def test_the_terminal_says_where_nothing_came_near(done):
+  bounds = Bounds(5, 0, 20)
+  archive = Archive(question(ODD, bounds, 4, 7), bounds, 4)
+  (said,) = lines.answer(archive, done[0].last)
+  assert said.endswith("programs, and none comes near")
 
 
 def test_progress_is_said_every_few_seconds_and_at_the_end(monkeypatch):

@@ -17,7 +17,7 @@ from bitzero_jax.verify.executor import Executor
 
 
 class Practice(NamedTuple):
-  """What a practice is made of; `build.build_practice` makes one.
+  """What one practice is made of: it holds what became of it, so not of two.
 
   Attributes:
     writers: who answers; a round has what each of them writes.
