@@ -27,15 +27,16 @@ def write(
   temperature: float,
   prior_weight: float = 0.0,
   begun: jax.Array | None = None,
+  copies: int = 1,
 ) -> Rollout:
-  """Samples one answer for each prompt.
+  """Samples answers for prompts.
 
   Args:
     network: the model.
     weights: from `network.weights`.
     tables: the language level's tables.
     plan: what to write, B rows.
-    prompt: int32 [B, P], padding inside, a marker in the last column.
+    prompt: int32 [B / copies, P], padding inside, a marker in the last column.
     key: PRNG key, consumed.
     length: A, tokens of the longest answer.
     slots: deepest stack of the automaton.
@@ -43,6 +44,7 @@ def write(
     prior_weight: weight of the grammar's log-prior in the policy.
     begun: int32 [B, A], legal tokens that answers begin with, then padding;
       None for none.
+    copies: answers for each prompt, side by side; it is read once for them.
 
   Returns:
     The rollout; log-probabilities are of the policy at `temperature` (at 1
@@ -52,6 +54,10 @@ def write(
   heat = 1.0 if greedy else temperature
   columns = prompt.shape[1] + length - 1  # nothing reads the last token
   logits, cache = network.prefill(weights, prompt, columns)
+  if copies > 1:
+    every = jnp.repeat(jnp.arange(prompt.shape[0]), copies)
+    prompt, logits = prompt[every], logits[every]
+    cache = network.pick(cache, every)
   states = jax.vmap(lambda p: automaton.start(tables, p, slots))(plan)
 
   def choose(logits, states, step_key, given):

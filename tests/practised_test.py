@@ -14,14 +14,18 @@ from bitzero_jax.language import render
 from bitzero_jax.practice import lines
 from bitzero_jax.practice.archive import Archive
 from bitzero_jax.practice.practise import Standing
+from bitzero_jax.practice.question import question
 from bitzero_jax.runtime import checkpoint, workdir
 from bitzero_jax.state import RIGHT
+from bitzero_jax.verify.judge import Bounds
 
 BARRED = np.zeros((1, 2), np.uint32)
 EASY = (("[3, 1, 2]", "[1, 2, 3]"), ("[5, 4]", "[4, 5]"))
 TAIL = (("[3, 1, 2]", "[1, 2]"), ("[5, 4]", "[4]"))
 ODD = (("[3, 1, 2]", "[20, 7, 11, 2]"), ("[1]", "[0, 19]"), ("[2]", "[13]"))
 UNSAYABLE = (("[99]", "[1]"),)
+# Search comes upon sorted(x)[1:] after some rounds, so that there are lessons.
+LATE = (("[3, 1, 2]", "[2, 3]"), ("[9, 1, 4, 2]", "[2, 4, 9]"))
 
 
 def small():
@@ -65,7 +69,7 @@ def silent(text):
 @pytest.fixture(scope="module")
 def done(model):
   said = []
-  functions = [EASY, UNSAYABLE, TAIL]
+  functions = [EASY, UNSAYABLE, TAIL, LATE]
   before = jax.tree.map(np.array, model.params)
   result = practised.run(model, functions, 60, said.append)
   jax.tree.map(np.testing.assert_array_equal, model.params, before)
@@ -74,7 +78,7 @@ def done(model):
 
 def test_practice_finds_programs_for_every_function_that_can_be_read(done):
   result, said = done
-  assert set(result.archives) == set(result.found) == {0, 2}
+  assert set(result.archives) == set(result.found) == {0, 2, 3}
   for number, found in result.found.items():
     assert result.archives[number].answer == found.program
     assert 0 < found.seconds <= result.last.seconds
@@ -82,7 +86,8 @@ def test_practice_finds_programs_for_every_function_that_can_be_read(done):
   assert result.last.seconds < 60  # it ends when all is found
   assert said[0].startswith("compiling")
   assert said[1].startswith("practised ")
-  assert said[1].endswith(" of 2")
+  assert said[1].endswith("answered 2 of 3")
+  assert result.found[3].tried > result.found[0].tried
 
 
 @pytest.fixture(scope="module")
@@ -307,6 +312,13 @@ def test_the_terminal_says_what_was_found_or_how_near_it_was(done, untaught):
   assert 0 < len(said) - 2 <= 10
   shares = [int(line.split("%")[0]) for line in said[2:]]
   assert shares == sorted(shares, reverse=True)
+
+
+def test_the_terminal_says_where_nothing_came_near(done):
+  bounds = Bounds(5, 0, 20)
+  archive = Archive(question(ODD, bounds, 4, 7), bounds, 4)
+  (said,) = lines.answer(archive, done[0].last)
+  assert said.endswith("programs, and none comes near")
 
 
 def test_progress_is_said_every_few_seconds_and_at_the_end(monkeypatch):

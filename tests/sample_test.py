@@ -226,3 +226,15 @@ def test_an_answer_that_was_begun_to_its_last_token_is_kept(tables, prompt):
   begun, answer = write(trained(net), jax.random.key(0))
   assert (np.asarray(begun)[:, -1] != PAD).any()
   np.testing.assert_array_equal(answer, begun)
+
+
+def test_copies_of_a_prompt_are_read_once_and_answered_each(tables, prompt):
+  net = network()
+  weights = net.weights(trained(net))
+  few = prompt[: ROWS // 3]
+  _, together = written(net, weights, tables, few, copies=3)
+  _, apart = written(net, weights, tables, jnp.repeat(few, 3, axis=0))
+  for name in ("prompt", "answer", "bias"):
+    np.testing.assert_array_equal(getattr(together, name), getattr(apart, name))
+  # A batch of another size may add in another order.
+  np.testing.assert_allclose(together.log_prob, apart.log_prob, atol=1e-5)

@@ -38,7 +38,9 @@ def answer(archive: Archive, last: Standing) -> list[str]:
   if archive.answer is not None:
     said = f"a program fits all {examples} examples, found {after}:"
     return [said, f"  {render.expression(archive.answer)}"]
-  lines = [f"no program fits all {examples} examples {after}; the nearest:"]
+  near = archive.first()[:_NEAREST]
+  tail = "; the nearest:" if near else ", and none comes near"
+  lines = [f"no program fits all {examples} examples {after}{tail}"]
   if sayable < examples:
     lines[:0] = [
       f"the model can read {sayable} of the {examples} examples: the values of "
@@ -47,7 +49,7 @@ def answer(archive: Archive, last: Standing) -> list[str]:
   lines += [
     f"  {a.closeness:4.0%} of the outputs' tokens   "
     f"{render.expression(a.program)}"
-    for a in archive.first()[:_NEAREST]
+    for a in near
   ]
   return lines
 

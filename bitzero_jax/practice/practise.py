@@ -17,7 +17,7 @@ from bitzero_jax.verify.executor import Executor
 
 
 class Practice(NamedTuple):
-  """What a practice is made of; `build.build_practice` makes one.
+  """What one practice is made of: it holds what became of it, so not of two.
 
   Attributes:
     writers: who answers; a round has what each of them writes.
@@ -49,7 +49,7 @@ class Standing(NamedTuple):
     written: programs written so far.
     tried: different ones of a question that were run.
     answered: numbers of the questions with an answer that fits every example.
-    params: as they are now.
+    params: those that wrote in this round.
   """
 
   seconds: float
@@ -80,6 +80,13 @@ def practise(
     key, draw_key, learn_key, *keys = jax.random.split(
       key, 3 + len(practice.writers)
     )
+    # First, so that no time goes into lessons that nobody will use.
+    if practice.lesson is not None and practice.update is not None:
+      source = archives if practice.draw is None else practice.drawn
+      tasks, weight = practice.lesson(source)
+      if weight.any():
+        params, state = practice.update(params, state, tasks, weight, learn_key)
+        jax.block_until_ready(params)
     programs = [
       pair
       for write, write_key in zip(practice.writers, keys, strict=True)
@@ -87,20 +94,13 @@ def practise(
     ]
     run(executor, archives, programs, misses=practice.misses)
     count = len(programs)
-    source = archives
     if practice.draw is not None:
       others = practice.draw(params, archives, left, draw_key)
       run(executor, archives, others, practice.drawn, misses=True)
       count += len(others)
-      source = practice.drawn
     if not count:
       return
     written += count
-    if practice.lesson is not None and practice.update is not None:
-      tasks, weight = practice.lesson(source)
-      if weight.any():
-        params, state = practice.update(params, state, tasks, weight, learn_key)
-        jax.block_until_ready(params)
     yield Standing(
       seconds=time.monotonic() - begin,
       written=written,

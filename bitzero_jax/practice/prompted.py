@@ -38,12 +38,13 @@ def sampled(desk: Desk) -> Write:
       desk.network.weights(params),
       desk.tables,
       layout.program_plan(desk.tables, desk.rows),
-      jnp.repeat(prompts, COPIES, axis=0),
+      prompts,
       key,
       length=desk.sizes.program,
       slots=desk.sizes.slots,
       temperature=1.0,
       begun=begun,
+      copies=COPIES,
     ).answer
 
   return _prompted(desk, COPIES, write)

@@ -103,7 +103,8 @@ def test_random_programs_are_tried_and_alone_are_learned_from(
   made = plain(
     [forever], archives, draw=draw, drawn=drawn, lesson=lesson, update=update
   )
-  first = next(practise(made, None, executor, 60, KEY))
+  rounds = practise(made, None, executor, 60, KEY)
+  first = next(rounds)
   assert (first.answered, first.written, first.tried) == ((0,), 4, 4)
   assert sources == [drawn]
   assert [a.tried for a in drawn] == [{SORT}, {render.parse("x[:1]")}]
@@ -213,3 +214,25 @@ def test_it_is_written_in_the_last_level_of_a_run(config, monkeypatch):
   assert numbers == [0]
   assert desk.level is levels.LEVELS["medium"]
   assert (desk.sizes.program, int(desk.tables.program)) == (12, 12)
+
+
+def test_nothing_is_learned_once_all_is_answered(executor, ask):
+  archive = Archive(ask(SORTING), BOUNDS, 4)
+  programs = iter((TAIL, SORT))
+  events = []
+
+  def write(params, archives, left, key):
+    events.append(f"write with {params}")
+    return [(0, next(programs))]
+
+  def lesson(archives):
+    return None, np.array([len(archives[0].first())])
+
+  def update(params, state, tasks, weight, key):
+    events.append("learn")
+    return params + 1, state
+
+  made = plain([write], [archive], lesson=lesson, update=update)
+  seen = list(practise(made, 0, executor, 60, KEY))
+  assert events == ["write with 0", "learn", "write with 1"]
+  assert [standing.params for standing in seen] == [0, 1]
