@@ -143,7 +143,12 @@ class Run:
     workdir.write_json(
       folder / workdir.PARAMETERS_FILE, overview.as_records(rows)
     )
-    workdir.write_json(folder / workdir.ENVIRONMENT_FILE, environment)
+    # Seconds that an earlier process of this run shared stay shared.
+    before = workdir.read_environment(folder).get("seeds", 1)
+    most = max(before, environment["seeds"])
+    workdir.write_json(
+      folder / workdir.ENVIRONMENT_FILE, environment | {"seeds": most}
+    )
     return rows
 
   def open(self, files: contextlib.ExitStack, step: int) -> None:

@@ -146,7 +146,9 @@ def test_runs_go_on_from_the_round_that_both_hold(
   """As after a kill between two saves."""
   forget(copied / "seed1", 6)
   assert main.main([*command(experiment, copied)]) == 0
-  assert "resuming after round 4" in capfd.readouterr().err
+  said = capfd.readouterr().err
+  assert "resuming after round 4" in said
+  assert "seed 0: rounds 5 to 6 are run again" in said
   for name in NAMES:
     same(copied / name, shared / name)
 
