@@ -153,9 +153,7 @@ def test_runs_go_on_from_the_round_that_both_hold(
     same(copied / name, shared / name)
 
 
-def test_runs_without_a_round_in_common_are_refused(
-  copied, experiment, bitzero
-):
+def test_runs_that_stand_far_apart_are_refused(copied, experiment, bitzero):
   forget(copied / "seed1", *checkpoint.held(copied / "seed1"))
   done = bitzero(*command(experiment, copied))
   assert done.returncode == 2
