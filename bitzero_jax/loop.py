@@ -22,6 +22,7 @@ from bitzero_jax import build, seeds
 from bitzero_jax import config as config_lib
 from bitzero_jax.evaluate.exam import Exam
 from bitzero_jax.evaluate.examine import Examiner, examiner, examiners
+from bitzero_jax.parts import Trace
 from bitzero_jax.run import Run, RunError, first_round, plan
 from bitzero_jax.runtime import checkpoint, overview, workdir
 from bitzero_jax.runtime.pace import Pace, Work, peak_mb
@@ -129,6 +130,7 @@ class _Loop:
     )
     self.split = jax.jit(lambda state: seeds.apart(state, len(runs)))
     self.examined = False
+    self.summary: dict[str, float] = {}
 
   def go(self, compiling: Future[Round] | None, first: int) -> dict[str, float]:
     """From the first state to the summary."""
@@ -141,28 +143,33 @@ class _Loop:
     state = self._state(first)
     begin = first * config.learn.updates
     progress.resume(begin)
-    values: dict[str, Any] = {}
-    summary: dict[str, float] = {}
+    done, values = first, {}
     with contextlib.ExitStack() as files:
       for run in self.runs:
         run.open(files, begin)
       if first == config.rounds:
         progress.note("this run is finished: nothing left to do")
-      done = first
       if compiling is not None:
         with progress.compiling("the round"):
           one_round = compiling.result()
         state = state if first else one_round.begin(state)
         gc.freeze()  # or each collection walks all of JAX, a tenth of a round
-        done, values, summary = self._rounds(state, first, one_round)
+        done, values = self._rounds(state, first, one_round)
     for run in self.runs:
       run.checkpoints.wait()
-    return self._finish(done, values, summary)
+    return self._finish(done, values)
 
   def _state(self, first: int) -> LoopState:
     """The state of all seeds after round `first`."""
     if first:
       self.progress.note(f"resuming after round {first}")
+    for run in self.runs:
+      held = run.checkpoints.last() or 0
+      if held > first:
+        self.progress.note(
+          f"{run.plan.label}rounds {first + 1} to {held} are run again: "
+          "another seed had not saved them"
+        )
     barred = [run.exam.tasks.behaviour for run in self.runs]
     states = [
       run.restore(place(self.config, state), first)
@@ -182,13 +189,11 @@ class _Loop:
 
   def _rounds(
     self, state: LoopState, first: int, one_round: Round
-  ) -> tuple[int, dict[str, Any], dict[str, float]]:
-    """The rounds, until the end or a signal."""
-    config, every = self.config, self.config.every
-    values: dict[str, Any] = {}
-    number, useful_after = first, 0.0
-    judge = self.judge
+  ) -> tuple[int, dict[str, Any]]:
+    """The rounds, until the end or a signal: the last one, and its metrics."""
+    config, every, judge = self.config, self.config.every, self.judge
     pace = Pace(self.work, first, one_round.waited, lambda: judge.seconds)
+    number, values, useful_after = first, {}, 0.0
     for number in range(first + 1, config.rounds + 1):
       begin = time.monotonic()
       state, measured, trace = jax.block_until_ready(one_round.step(state))
@@ -204,26 +209,11 @@ class _Loop:
       save = number % every.save == 0 or last
       states = self._apart(state) if examine or save else []
       if examine:
-        begin = time.monotonic()
-        found = self._examine(states, step)
-        pace.evaluating += time.monotonic() - begin
-        lines = [line | new for line, new in zip(lines, found, strict=True)]
+        lines = self._examine(states, lines, step, pace)
       if number % every.log == 0 or examine:
-        lap = pace.lap(number) | {
-          "round": number,
-          "executor/flip_rate": self.executor.stats.flip_rate,
-        }
-        seconds = time.monotonic() - self.started
-        values = _shown(
-          [
-            run.write(step, seconds, line | lap)
-            for run, line in zip(self.runs, lines, strict=True)
-          ]
-        )
+        values = self._write(lines, step, number, pace)
       if number % every.tasks == 0 or number == 1 or last:
-        traces = seeds.apart(jax.device_get(trace), len(self.runs))
-        for run, mine in zip(self.runs, traces, strict=True):
-          run.write_tasks(step, mine, number)
+        self._write_tasks(trace, step, number)
       if save:
         for run, mine in zip(self.runs, states, strict=True):
           run.save(number, mine)
@@ -232,16 +222,12 @@ class _Loop:
         self.progress.note(f"{self.stop.by}: saved after round {number}")
         break
     rows = (number - first) * self.work.rows * len(self.runs)
-    wall = time.monotonic() - self.started
-    return (
-      number,
-      values,
-      {
-        "rows_per_s": rows / pace.training,
-        "executor_share": one_round.waited() / wall,
-        "first_step_after_s": useful_after,
-      },
-    )
+    self.summary = {
+      "rows_per_s": rows / pace.training,
+      "executor_share": one_round.waited() / (time.monotonic() - self.started),
+      "first_step_after_s": useful_after,
+    }
+    return number, values
 
   def _apart(self, state: LoopState) -> list[LoopState]:
     """The state of each seed."""
@@ -271,29 +257,56 @@ class _Loop:
     return lines
 
   def _examine(
-    self, states: list[LoopState], step: int
-  ) -> list[dict[str, float]]:
-    """Sits every seed's exam."""
+    self,
+    states: list[LoopState],
+    lines: list[dict[str, Any]],
+    step: int,
+    pace: Pace,
+  ) -> list[dict[str, Any]]:
+    """Sits every seed's exam; returns its metrics with the others."""
+    begin = time.monotonic()
     note = contextlib.nullcontext()
     if not self.examined:
       note = self.progress.compiling("the exam")
     self.examined = True
     with note:
-      return [
-        run.examine(state.params, step)
-        for run, state in zip(self.runs, states, strict=True)
+      lines = [
+        line | run.examine(state.params, step)
+        for run, state, line in zip(self.runs, states, lines, strict=True)
       ]
+    pace.evaluating += time.monotonic() - begin
+    return lines
 
-  def _finish(
-    self, done: int, values: dict[str, Any], summary: dict[str, float]
-  ) -> dict[str, float]:
+  def _write(
+    self, lines: list[dict[str, Any]], step: int, number: int, pace: Pace
+  ) -> dict[str, Any]:
+    """Writes each run's metric line; returns what a person watches."""
+    lap = pace.lap(number) | {
+      "round": number,
+      "executor/flip_rate": self.executor.stats.flip_rate,
+    }
+    seconds = time.monotonic() - self.started
+    return _shown(
+      [
+        run.write(step, seconds, line | lap)
+        for run, line in zip(self.runs, lines, strict=True)
+      ]
+    )
+
+  def _write_tasks(self, trace: Trace, step: int, number: int) -> None:
+    """Writes samples of each run's proposals."""
+    traces = seeds.apart(jax.device_get(trace), len(self.runs))
+    for run, mine in zip(self.runs, traces, strict=True):
+      run.write_tasks(step, mine, number)
+
+  def _finish(self, done: int, values: dict[str, Any]) -> dict[str, float]:
     """Writes the reports and prints the summary."""
     summary = {
       "rounds": float(done),
       "updates": float(done * self.config.learn.updates),
       "seconds": time.monotonic() - self.started,
       "peak_memory_mb": peak_mb(),
-    } | summary
+    } | self.summary
     for kind in KINDS:
       if f"eval/{kind}" in values:
         summary[f"heldout_{kind}"] = values[f"eval/{kind}"]

@@ -66,26 +66,24 @@ def plan(config: Any, folder: Path) -> list[Plan]:
 def first_round(plans: list[Plan]) -> int:
   """The newest round that all runs hold, 0 to start over.
 
-  A kill may fall between the saves of two runs, also between their first ones.
+  A kill may fall between the saves of two runs, also between their first ones,
+  so some may have to go back by a save, but none further.
 
   Raises:
-    ValueError: the runs stand at different rounds, and no checkpoint of one
-      that all have been at is left.
+    ValueError: the runs stand further apart, or kept no such round.
   """
   held = [checkpoint.held(plan.folder) for plan in plans]
-  common = set.intersection(*map(set, held))
-  if common:
-    return max(common)
+  common = max(set.intersection(*map(set, held)), default=0)
   last = [max(rounds, default=0) for rounds in held]
-  if max(last) <= plans[0].config.every.save:
-    return 0
+  if max(last) - common <= plans[0].config.every.save:
+    return common
   stand = ", ".join(
     f"{plan.folder} at {number}"
     for plan, number in zip(plans, last, strict=True)
   )
   raise ValueError(
-    "the runs stand at different rounds and hold no checkpoint of the same "
-    f"one: {stand}; resume each alone, in its own folder"
+    "the runs stand at different rounds, more than one save from one that all "
+    f"hold: {stand}; resume each alone, in its own folder"
   )
 
 
@@ -143,7 +141,12 @@ class Run:
     workdir.write_json(
       folder / workdir.PARAMETERS_FILE, overview.as_records(rows)
     )
-    workdir.write_json(folder / workdir.ENVIRONMENT_FILE, environment)
+    # Seconds that an earlier process of this run shared stay shared.
+    before = workdir.read_environment(folder).get("seeds", 1)
+    most = max(before, environment["seeds"])
+    workdir.write_json(
+      folder / workdir.ENVIRONMENT_FILE, environment | {"seeds": most}
+    )
     return rows
 
   def open(self, files: contextlib.ExitStack, step: int) -> None:

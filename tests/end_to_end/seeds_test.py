@@ -146,14 +146,14 @@ def test_runs_go_on_from_the_round_that_both_hold(
   """As after a kill between two saves."""
   forget(copied / "seed1", 6)
   assert main.main([*command(experiment, copied)]) == 0
-  assert "resuming after round 4" in capfd.readouterr().err
+  said = capfd.readouterr().err
+  assert "resuming after round 4" in said
+  assert "seed 0: rounds 5 to 6 are run again" in said
   for name in NAMES:
     same(copied / name, shared / name)
 
 
-def test_runs_without_a_round_in_common_are_refused(
-  copied, experiment, bitzero
-):
+def test_runs_that_stand_far_apart_are_refused(copied, experiment, bitzero):
   forget(copied / "seed1", *checkpoint.held(copied / "seed1"))
   done = bitzero(*command(experiment, copied))
   assert done.returncode == 2
