@@ -10,9 +10,10 @@ from bitzero_jax.config import default
 
 
 def get_config():
-  """Differences from the default config, which is the demo's."""
+  """Differences from the default config."""
   c = default()
   c.name = "full precision"
   c.quant.weights = "identity"
   c.quant.activations = "none"
+  c.curriculum.name = "random"  # as in the demo
   return c

@@ -10,11 +10,12 @@ from bitzero_jax.config import default
 
 
 def get_config():
-  """Differences from the default config, which is the demo's."""
+  """Differences from the default config."""
   c = default()
   c.name = "no gate"
   c.gate.constant = False
   c.gate.identity = False
   c.gate.outputs = 1
   c.gate.novel = False
+  c.curriculum.name = "random"  # as in the demo
   return c

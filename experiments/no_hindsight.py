@@ -10,9 +10,10 @@ from bitzero_jax.config import default
 
 
 def get_config():
-  """Differences from the default config, which is the demo's."""
+  """Differences from the default config."""
   c = default()
   c.name = "no hindsight"
   c.learn.hindsight = 0.0
   c.learn.solve = 1.0
+  c.curriculum.name = "random"  # as in the demo
   return c
