@@ -38,7 +38,8 @@ def read_examples(text: str) -> list[Example]:
   """Reads '[3,1,2]->[1,2,3]; [5,4]->[4,5]'.
 
   Raises:
-    ValueError: an example is not `list -> list or int`, of ints in -99 ... 99.
+    ValueError: an example is not `list -> list or int`, of ints in -99 ... 99,
+      or two of them give different results for one input.
   """
   examples = []
   for part in filter(None, (piece.strip() for piece in text.split(";"))):
@@ -50,6 +51,13 @@ def read_examples(text: str) -> list[Example]:
         "with ints from -99 to 99"
       )
     examples.append((given, result))
+  results: dict[str, str] = {}
+  for given, result in examples:
+    if results.setdefault(given, result) != result:
+      raise ValueError(
+        f"examples give {given} both {results[given]} and {result}: no "
+        "function does"
+      )
   if not examples:
     raise ValueError("no example given; write one as '[3,1,2]->[1,2,3]'")
   return examples

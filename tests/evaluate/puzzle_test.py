@@ -95,6 +95,12 @@ def test_what_is_no_example_is_refused(text):
     puzzle.read_examples(text)
 
 
+def test_examples_that_contradict_each_other_are_refused():
+  assert len(puzzle.read_examples("[1]->[2]; [1]->[2]")) == 2
+  with pytest.raises(ValueError, match=r"give \[1\] both \[2\] and \[3\]"):
+    puzzle.read_examples("[1]->[2]; [ 1]->[3]")
+
+
 def test_answers_that_fit_come_first_and_short_ones_before(executor, writes):
   wrong, fits = "x[:-1]", "sorted(x)"
   writes(wrong, "sorted(sorted(x))", "x[::-1]", fits, fits, wrong)
