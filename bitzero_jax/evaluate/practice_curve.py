@@ -1,8 +1,8 @@
 """Solved functions against seconds of practice, drawn from saved evaluations.
 
 `python -m bitzero_jax.evaluate.practice_curve OUT.svg LABEL=FILE...` takes
-files that `bitzero evaluate --practice=SECONDS --save` wrote; those of one label
-are seeds of one arm.
+files that `bitzero evaluate --practice=SECONDS --save` wrote; those of one
+label are seeds of one arm.
 """
 
 import json
