@@ -75,6 +75,7 @@ def build_practice(
   )
   shares = ((WRITERS[c.writer], rows - edits), (unprompted.edited, edits))
   resumes = c.writer == "model" and c.resume_share > 0
+  alone = len(questions) == 1  # whoever asks it is shown the nearest misses
   archives = [Archive(q, bounds, c.kept) for q in questions]
   drawn = (
     [Archive(q, bounds, c.kept, lessons.rank) for q in questions]
@@ -97,7 +98,7 @@ def build_practice(
     draw=unprompted.drawn(desk._replace(rows=rows)) if unaimed else None,
     archives=archives,
     drawn=drawn,
-    misses=lessons is not None or edits > 0 or resumes,
+    misses=lessons is not None or edits > 0 or resumes or alone,
     lesson=lesson,
     update=update,
     optimizer=optimizer_state,
