@@ -358,10 +358,7 @@ def _bench_loop(options: argparse.Namespace, overrides: Sequence[str]) -> None:
     )
   from bitzero_jax.bench import loop
 
-  def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-  print(loop.table(loop.measure(config, options.rounds, options.warm, say)))
+  print(loop.table(loop.measure(config, options.rounds, options.warm, _say)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -31,7 +31,7 @@ class Attempt(NamedTuple):
     program: its tokens.
     outputs: int32 [N, Lv], in the place of the question's own.
     closeness: how near they are to what is wanted, in [0, 1].
-    number: of attempts before it.
+    number: its place among the behaviours as they came, from 1.
   """
 
   program: Tokens

@@ -3,7 +3,7 @@
 Run:      bitzero train --config=experiments/curriculum/proposer.py \
             --workdir=runs/proposer
 Takes:    somewhat longer than the demo: the exam is larger.
-Expect:   nothing yet: no table has judged it.
+Expect:   see experiments/README.md.
 """
 
 from bitzero_jax.config import judged
