@@ -40,7 +40,7 @@ _REASON_OF = {
 }
 
 
-_REMEMBERED = 1 << 18
+_REMEMBERED = 1 << 18  # programs' behaviours, about 200 bytes each
 
 
 class Bounds(NamedTuple):
@@ -99,6 +99,9 @@ class Judge:
     )
     limits = [np.broadcast_to(bound, rows).tolist() for bound in bounds]
     with self._guard():
+      # Here alone: a program of this batch that is known is not probed again.
+      if len(self._behaviours) >= _REMEMBERED:
+        self._behaviours.clear()
       # Plain lists: to walk a numpy row item by item takes five times as long.
       sources = [
         render.source(render.strip(row)) for row in candidates.program.tolist()
@@ -169,8 +172,6 @@ class Judge:
     """Remembers what a program does on the probes, unless it is unknown."""
     if any(v.status == "unknown" for v in verdicts):
       return
-    if len(self._behaviours) >= _REMEMBERED:
-      self._behaviours.clear()  # only a cache: the executor can say it again
     outputs = [v.value if v.status == "ok" else v.error for v in verdicts]
     values = [v.value for v in verdicts if v.status == "ok"]
     self._behaviours[source] = Behaviour(

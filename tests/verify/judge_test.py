@@ -186,6 +186,17 @@ def test_probes_are_run_once_for_a_program(executor):
   np.testing.assert_array_equal(one.behaviour[0], two.behaviour[0])
 
 
+def test_a_full_memory_forgets_nothing_that_a_batch_relies_on(
+  judge, monkeypatch
+):
+  monkeypatch.setattr("bitzero_jax.verify.judge._REMEMBERED", 2)
+  check(judge, "sorted(x)")
+  reasons, _ = check(judge, "x[1:]", "sum(x)", "sorted(x)")
+  assert reasons == ["accepted"] * 3
+  reasons, _ = check(judge, "max(x)", "sorted(x)")  # now it began anew
+  assert reasons == ["accepted"] * 2
+
+
 @pytest.mark.parametrize(
   ("forced", "reason"),
   [
