@@ -157,6 +157,7 @@ def default() -> Any:
   # of the model's likeliest programs; "search", the grammar's likeliest
   c.practice.lessons = "own"  # what is learned: "own" misses, tasks of the
   # grammar at "random", or "none"
+  c.practice.seed = 0  # of what is drawn, beside the run's own seed
   c.practice.programs = 256  # tried a round, for all questions together
   c.practice.edit_share = 0.0  # of them, that are close misses with a subtree
   # rewritten by the grammar; to the nearest 128, which `writer` has at least
@@ -266,6 +267,7 @@ def validate(config: Any) -> None:
   _within(config, "probe.pair", 0, config.language.pairs - 1)
   _within(config, "seeds", 1, 64)
   _within(config, "seed", 0, (1 << 32) - config.seeds)
+  _within(config, "practice.seed", 0, (1 << 32) - 1)
   _require(
     config.seeds == 1 or config.wiring == "host",
     f"wiring={config.wiring!r} must be 'host' for seeds={config.seeds}",

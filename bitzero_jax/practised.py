@@ -84,12 +84,10 @@ def run(
   last = Standing(0.0, 0, 0, (), model.params)
   found: dict[int, Found] = {}
   show = lines.narrator(seconds, len(numbers), say)
+  config = model.config
+  key = jax.random.fold_in(jax.random.key(config.seed), config.practice.seed)
   rounds: Iterator[Standing] = practise(
-    practice,
-    model.params,
-    model.executor,
-    seconds,
-    jax.random.key(model.config.seed),
+    practice, model.params, model.executor, seconds, key
   )
   try:
     for last in rounds:

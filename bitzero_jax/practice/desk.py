@@ -16,8 +16,11 @@ from bitzero_jax.practice.archive import Archive, Attempt
 # Programs, each with the number of its question.
 Written = list[tuple[int, Tokens]]
 
-# (parameters, archives, numbers of the questions that are open, key) -> Written
-Write = Callable[[Any, Sequence[Archive], Sequence[int], jax.Array], Written]
+# Called, waits for what the device still writes.
+Pending = Callable[[], Written]
+
+# (parameters, archives, numbers of the questions that are open, key) -> Pending
+Write = Callable[[Any, Sequence[Archive], Sequence[int], jax.Array], Pending]
 
 
 class Desk(NamedTuple):
@@ -61,7 +64,11 @@ def draw_near(
   return (near[i] for i in chosen)
 
 
-def owned(owners: Sequence[int], rows: np.ndarray) -> Written:
+def owned(owners: Sequence[int], rows: jax.Array) -> Pending:
   """Names the question of each row [R, Lp]; rows of padding are left out."""
-  programs = (render.strip(row) for row in rows.tolist())
-  return [(n, p) for n, p in zip(owners, programs, strict=True) if p]
+
+  def finish() -> Written:
+    programs = (render.strip(row) for row in np.asarray(rows).tolist())
+    return [(n, p) for n, p in zip(owners, programs, strict=True) if p]
+
+  return finish

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 
 from bitzero_jax.practice.archive import Archive, run
-from bitzero_jax.practice.desk import Write
+from bitzero_jax.practice.desk import Write, Written
 from bitzero_jax.practice.lessons import Update
 from bitzero_jax.verify.executor import Executor
 
@@ -49,7 +49,7 @@ class Standing(NamedTuple):
     written: programs written so far.
     tried: different ones of a question that were run.
     answered: numbers of the questions with an answer that fits every example.
-    params: those that wrote in this round.
+    params: what was learned so far.
   """
 
   seconds: float
@@ -68,39 +68,32 @@ def practise(
 ) -> Iterator[Standing]:
   """Yields after every round, until all is answered or the time is up.
 
-  It also ends where nobody has anything left to write, as search may.
+  It also ends where nobody has anything left to write, as search may. The
+  device learns and writes the next programs while the executor runs these, so
+  both know what became of all programs but the last round's.
   """
   archives, state = practice.archives, practice.optimizer
   written = 0
   begin = time.monotonic()
+  left = _unanswered(archives)
+  if not left:
+    return
+  key, now = jax.random.split(key)
+  coming = _write(practice, params, left, now)
   while True:
-    left = [i for i, a in enumerate(archives) if a.answer is None]
-    if not left or time.monotonic() - begin >= seconds:
+    programs, others = coming()
+    if not programs and not others:
       return
-    key, draw_key, learn_key, *keys = jax.random.split(
-      key, 3 + len(practice.writers)
-    )
-    # First, so that no time goes into lessons that nobody will use.
+    key, now, learn_key = jax.random.split(key, 3)
     if practice.lesson is not None and practice.update is not None:
       source = archives if practice.draw is None else practice.drawn
       tasks, weight = practice.lesson(source)
       if weight.any():
         params, state = practice.update(params, state, tasks, weight, learn_key)
-        jax.block_until_ready(params)
-    programs = [
-      pair
-      for write, write_key in zip(practice.writers, keys, strict=True)
-      for pair in write(params, archives, left, write_key)
-    ]
+    following = _write(practice, params, left, now)
     run(executor, archives, programs, misses=practice.misses)
-    count = len(programs)
-    if practice.draw is not None:
-      others = practice.draw(params, archives, left, draw_key)
-      run(executor, archives, others, practice.drawn, misses=True)
-      count += len(others)
-    if not count:
-      return
-    written += count
+    run(executor, archives, others, practice.drawn, misses=True)
+    written += len(programs) + len(others)
     yield Standing(
       seconds=time.monotonic() - begin,
       written=written,
@@ -108,3 +101,31 @@ def practise(
       answered=tuple(i for i, a in enumerate(archives) if a.answer is not None),
       params=params,
     )
+    left = _unanswered(archives)
+    if not left or time.monotonic() - begin >= seconds:
+      return
+    coming = following
+
+
+def _unanswered(archives: Sequence[Archive]) -> list[int]:
+  return [i for i, archive in enumerate(archives) if archive.answer is None]
+
+
+def _write(
+  practice: Practice, params: Any, left: Sequence[int], key: jax.Array
+) -> Callable[[], tuple[Written, Written]]:
+  """Begins a round's programs; called, it waits for them and random ones."""
+  draw_key, *keys = jax.random.split(key, 1 + len(practice.writers))
+  begun = [
+    write(params, practice.archives, left, own)
+    for write, own in zip(practice.writers, keys, strict=True)
+  ]
+  drawn = practice.draw and practice.draw(
+    params, practice.archives, left, draw_key
+  )
+
+  def finish() -> tuple[Written, Written]:
+    programs = [pair for pending in begun for pair in pending()]
+    return programs, drawn() if drawn else []
+
+  return finish

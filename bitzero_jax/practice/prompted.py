@@ -105,7 +105,7 @@ def _prompted(desk: Desk, copies: int, write: Callable[..., Any]) -> Write:
           cut = random.integers(len(attempt.program))
           begun[row, :cut] = attempt.program[:cut]
     prompts = layout.induction(jnp.asarray(inputs), jnp.asarray(outputs))
-    rows = np.asarray(run(params, prompts, begun, write_key))
+    rows = run(params, prompts, begun, write_key)
     return owned(np.repeat(owners, copies).tolist(), rows)
 
   return ask

@@ -13,8 +13,8 @@ from bitzero_jax.language.render import Tokens
 from bitzero_jax.practice.archive import Archive
 from bitzero_jax.practice.desk import (
   Desk,
+  Pending,
   Write,
-  Written,
   draw_near,
   numpy_random,
   owned,
@@ -26,26 +26,27 @@ from bitzero_jax.runtime.compiling import compiled
 def searched(desk: Desk) -> Write:
   """Brute force in the order of the grammar's prior."""
   stream = search.programs(desk.level)
-  found: list[Tokens] = []
+  known: list[Tokens] = []
   place = [0] * desk.questions
   turns = Turns()
 
   def following(number: int) -> Tokens | None:
-    if len(found) <= place[number]:
+    if len(known) <= place[number]:
       program = next(stream, None)
       if program is None:
         return None
-      found.append(program)
+      known.append(program)
     place[number] += 1
-    return found[place[number] - 1]
+    return known[place[number] - 1]
 
   def write(
     params: Any, archives: Sequence[Archive], left: Sequence[int], key: Any
-  ) -> Written:
+  ) -> Pending:
     del params, archives
     owners = turns.take(left, desk.rows, numpy_random(key))
     written = [(number, following(number)) for number in owners]
-    return [(number, program) for number, program in written if program]
+    found = [(number, program) for number, program in written if program]
+    return lambda: found
 
   return write
 
@@ -64,12 +65,12 @@ def drawn(desk: Desk) -> Write:
 
   def write(
     params: Any, archives: Sequence[Archive], left: Sequence[int], key: Any
-  ) -> Written:
+  ) -> Pending:
     del params, archives
     host_key, write_key = jax.random.split(key)
     mixed = numpy_random(host_key).permutation(left)
     owners = np.resize(mixed, desk.rows).tolist()
-    return owned(owners, np.asarray(run(write_key)))
+    return owned(owners, run(write_key))
 
   return write
 
@@ -91,13 +92,13 @@ def edited(desk: Desk) -> Write:
 
   def write(
     params: Any, archives: Sequence[Archive], left: Sequence[int], key: Any
-  ) -> Written:
+  ) -> Pending:
     del params
     host_key, edit_key = jax.random.split(key)
     random = numpy_random(host_key)
     near = {i: found for i in left if (found := archives[i].first())}
     if not near:
-      return []
+      return lambda: []
     owners = np.resize(random.permutation(list(near)), desk.rows)
     parents = np.zeros(shape, np.int32)
     for number, attempts in near.items():
@@ -105,6 +106,6 @@ def edited(desk: Desk) -> Write:
       chosen = draw_near(attempts, desk.sharpness, len(rows), random)
       for row, attempt in zip(rows, chosen, strict=True):
         parents[row, : len(attempt.program)] = attempt.program
-    return owned(owners.tolist(), np.asarray(run(parents, edit_key)))
+    return owned(owners.tolist(), run(parents, edit_key))
 
   return write

@@ -155,21 +155,21 @@ def test_ranks(archive, ask, missed):
 
 def test_the_executor_is_asked_once_for_each_program(executor, archives):
   class Counting:
-    jobs = 0
+    inputs = 0
 
     def run(self, jobs):
-      self.jobs += len(jobs)
+      self.inputs += sum(len(job.inputs) for job in jobs)
       return executor.run(jobs)
 
   also = [Archive(archive.question, BOUNDS, 4, newest) for archive in archives]
   counting = Counting()
   tail, sort = render.parse("x[1:]"), render.parse("sorted(x)")
   run(counting, archives, [(0, tail), (1, tail), (0, tail)], also, misses=True)
-  assert counting.jobs == 2
+  assert counting.inputs == 5
   run(counting, archives, [(0, sort), (0, tail)], misses=True)
-  assert counting.jobs == 3
+  assert counting.inputs == 7
   run(counting, archives, [], misses=True)
-  assert counting.jobs == 3
+  assert counting.inputs == 7
   assert archives[0].answer == sort
   assert also[0].answer is None
   assert programs(also[0]) == ["x[1:]"]
@@ -187,7 +187,7 @@ def test_who_wants_no_misses_runs_them_on_one_example(executor, archives):
   counting = Counting()
   sort, tail = render.parse("sorted(x)"), render.parse("x[1:]")
   run(counting, archives, [(0, sort), (0, tail)], misses=False)
-  assert counting.inputs == (1, 1, len(SORTING))
+  assert counting.inputs == (1, 1, len(SORTING) - 1)
   assert archives[0].answer == sort
   assert archives[0].tried == {sort, tail}
   assert programs(archives[0]) == ["sorted(x)"]
@@ -195,8 +195,62 @@ def test_who_wants_no_misses_runs_them_on_one_example(executor, archives):
 
 def test_who_wants_no_misses_tries_the_unknown_again(archive):
   sort = render.parse("sorted(x)")
-  assert not archive.promising(sort, [Verdict(UNKNOWN, "", "", 0, 0, None)])
+  unknown = [Verdict(UNKNOWN, "", "", 0, 0, None)]
+  assert not archive.promising(sort, unknown, misses=False)
   assert archive.tried == set()
+
+
+@pytest.fixture
+def full(ask, missed):
+  """One that holds four misses that are right about the first two of three."""
+  three = (*SORTING, ("[2, 1]", "[1, 2]"))
+  archive = Archive(ask(three), BOUNDS, 4)
+  for number in range(17):
+    missed(archive, "x[2:]", "[1, 2, 3]", "[4, 5]", f"[1, {number}]")
+  return archive
+
+
+@pytest.mark.parametrize(
+  ("text", "runs"),
+  [
+    ("sorted(x)", True),
+    ("sorted(x)[:3]", True),  # right so far, so near enough
+    ("x[1:]", False),  # farther than those that are kept
+    ("x[7]", False),  # an error
+    ("[v + 18 for v in x]", False),  # out of bounds
+  ],
+)
+def test_a_miss_that_begins_far_off_is_run_no_further(
+  executor, full, text, runs
+):
+  asked = []
+
+  class Noting:
+    def run(self, jobs):
+      asked.extend(job.inputs for job in jobs)
+      return executor.run(jobs)
+
+  program = render.parse(text)
+  run(Noting(), [full], [(0, program)], misses=True)
+  first, *rest = asked
+  assert first == ("[[3, 1, 2]]", "[[5, 4]]")
+  assert rest == ([("[[2, 1]]",)] if runs else [])
+  assert program in full.tried
+
+
+def test_while_there_is_room_every_miss_is_run_on_everything(executor, ask):
+  three = (*SORTING, ("[2, 1]", "[1, 2]"))
+  archive = Archive(ask(three), BOUNDS, 4)
+  run(executor, [archive], [(0, render.parse("x[1:]"))], misses=True)
+  assert programs(archive) == ["x[1:]"]
+
+
+def test_of_what_cannot_be_said_nothing_is_judged(executor, ask):
+  long = ("[9, 8, 7, 6, 5, 4]", "[4, 5, 6, 7, 8, 9]")
+  archive = Archive(ask((long, long, *SORTING)), BOUNDS, 4)
+  archive._bar = 0.99
+  run(executor, [archive], [(0, render.parse("x[1:]"))], misses=True)
+  assert programs(archive) == ["x[1:]"]
 
 
 @given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=5))
