@@ -23,6 +23,9 @@ from bitzero_jax.quant.ordered_sum import ordered_sum
 # Smallest scale that is ever divided by; the value of BitNet b1.58.
 EPS = 1e-5
 
+# Numbers among `Params` that a schedule sets; no gradient moves them.
+CONTROLS = frozenset({"planes", "mix"})
+
 Params = Any  # pytree of float32 arrays; {} when nothing is learned
 Coded = tuple[jax.Array, jax.Array]  # codes [I, O], scale [] or [1, O]
 

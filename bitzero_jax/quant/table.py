@@ -4,7 +4,14 @@ import functools
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
-from bitzero_jax.quant import absmean, binary, digits, identity, integer
+from bitzero_jax.quant import (
+  absmean,
+  adaptive,
+  binary,
+  digits,
+  identity,
+  integer,
+)
 from bitzero_jax.quant.base import Quantizer
 
 Constructor = Callable[..., Quantizer]
@@ -29,6 +36,8 @@ def tabulate(
 QUANTIZERS = tabulate(
   (
     ("absmean", absmean.quantizer),
+    ("adaptive", adaptive.quantizer),
+    ("allocated", functools.partial(adaptive.quantizer, learned=True)),
     ("binary", binary.quantizer),
     ("digits", digits.quantizer),
     ("identity", identity.quantizer),
@@ -43,7 +52,7 @@ def make(name: str, **options: int) -> Quantizer:
 
   Args:
     name: a name in the table.
-    **options: of the constructor: `planes` (digits), `bits` (identity).
+    **options: of the constructor: `planes` (digits, adaptive, allocated), `bits` (identity).
 
   Raises:
     ValueError: the name is unknown, or an option has a value that is not

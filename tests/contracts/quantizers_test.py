@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bitzero_jax.quant import QUANTIZERS, Packed, Quantizer, make
+from bitzero_jax.quant.base import CONTROLS
 
 
 class Case(NamedTuple):
@@ -42,6 +43,10 @@ CASES = [
   Case("digits", {"planes": 3}, 6, 5.5, 13),
   Case("digits", {"planes": 4}, 8, 8.5, 40),
   Case("digits", {"planes": 5}, 10, 8.5, 121),
+  Case("adaptive", {"planes": 1}, 2, 2.0625, 1),
+  Case("adaptive", {"planes": 3}, 6, 5.5, 13),
+  Case("allocated", {"planes": 2}, 4, 4.5, 4),
+  Case("allocated", {"planes": 4}, 8, 8.5, 40),
   Case("binary", {}, 1, 1.0625),
   Case("int4", {}, 4, 4.5),
   Case("int8", {}, 8, 8.5),
@@ -173,9 +178,9 @@ def test_gradient_passes_straight_through(case, dtype):
     wanted = np.where(np.abs(ratio) <= case.reach, wanted, 0)
   np.testing.assert_array_equal(np.asarray(grad_w, np.float32), wanted)
   assert jax.tree.structure(grad_params) == jax.tree.structure(params)
-  for leaf in jax.tree.leaves(grad_params):
-    assert bool(jnp.isfinite(leaf))
-    assert bool(leaf != 0)
+  for name, leaf in grad_params.items():
+    assert bool(jnp.all(jnp.isfinite(leaf)))
+    assert bool(jnp.any(leaf != 0)) == (name not in CONTROLS)
 
 
 @every_case

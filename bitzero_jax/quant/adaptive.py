@@ -1,0 +1,154 @@
+"""Balanced ternary digits whose number of planes is a number too.
+
+A schedule may lower it while a model trains, and an allocation may learn it.
+
+Shapes: I = input features, O = output features, K = most planes.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bitzero_jax.quant import base, digits
+
+# Step / mean |W| of least squared error on Gaussian weights.
+RATIO = {k: v * math.sqrt(math.pi / 2) for k, v in digits.INIT_STEP.items()}
+# Else XLA would turn products with two constants into one.
+_rounded = jax.lax.optimization_barrier
+
+KEEP = 2.0  # first logit of keeping a plane: 88 %
+
+
+def reach(keep: jax.Array) -> jax.Array:
+  """Probability of having at least 1, 2, ... K planes.
+
+  Plane k is kept with probability sigmoid(keep[k - 2]) where plane k - 1 is, so
+  it never rises with k.
+
+  Args:
+    keep: float32 [K - 1], logits.
+
+  Returns:
+    float32 [K], the first 1.
+  """
+  kept = jnp.cumprod(jax.nn.sigmoid(keep))
+  return jnp.concatenate([jnp.ones(1), kept])
+
+
+def chances(keep: jax.Array) -> jax.Array:
+  """Probability of having exactly 1, 2, ... K planes: float32 [K]."""
+  at_least = reach(keep)
+  return at_least - jnp.concatenate([at_least[1:], jnp.zeros(1)])
+
+
+def quantizer(planes: int = 3, learned: bool = False) -> base.Quantizer:
+  """Rounds weights to the 3^k levels of k planes, 1 <= k <= K.
+
+  W = u_k * codes as in `digits`, with a step for each number of planes,
+  u_k = r_k * mean |W| * (1 + stretch_k): r_k is best for Gaussian weights,
+  `stretch` is learned. So a step that is not in use follows its weights.
+
+  Params:
+    planes: float32 [], k, a control: no gradient moves it. Starts at K.
+    stretch: float32 [K], starts at 0.
+    keep: float32 [K - 1], only where `learned`: logits as in `reach`.
+
+  Gradient:
+    To W and to `stretch` as in `digits` (LSQ), of the step in use. To `keep`
+    that of the mean weight over the chances of k, each W_k held fixed: how the
+    loss would change, to first order, if k were another.
+
+  Args:
+    planes: K, 1 to 5.
+    learned: whether k is to be learned; then K is at least 2.
+
+  Raises:
+    ValueError: `planes` is out of range; or, later, the params lack a number.
+
+  Source:
+    LSQ: arXiv:1902.08153. A chain of chances over planes is close to CSQ
+    (arXiv:2212.02770) and SDQ (arXiv:2206.04459), which choose binary bits.
+  """
+  lowest = 2 if learned else 1
+  if not lowest <= planes <= max(RATIO):
+    raise ValueError(f"planes must be {lowest} to {max(RATIO)}, got {planes}")
+  depths = range(1, planes + 1)
+  ratios = np.float32([RATIO[k] for k in depths])
+  tops = np.float32([digits.max_code(k) for k in depths])
+  names = {"planes", "stretch"} | ({"keep"} if learned else set())
+
+  def init(weight: jax.Array) -> base.Params:
+    base.to_float32(weight)
+    numbers = {
+      "planes": jnp.float32(planes),
+      "stretch": jnp.zeros(planes, jnp.float32),
+    }
+    if learned:
+      numbers["keep"] = jnp.full(planes - 1, KEEP, jnp.float32)
+    return numbers
+
+  def units(weight: jax.Array, params: base.Params) -> jax.Array:
+    """u_k for a `stretch` of 0: float32 [K]."""
+    if set(params) != names:
+      raise ValueError(
+        f"params must hold {sorted(names)}, got {sorted(params)}"
+      )
+    size = base.mean(jnp.abs(base.to_float32(weight)))
+    return _rounded(ratios * jnp.broadcast_to(_rounded(size), ratios.shape))
+
+  def steps(unit: jax.Array, params: base.Params) -> jax.Array:
+    return jnp.maximum(unit * (1 + params["stretch"]), base.EPS)
+
+  def depth(params: base.Params) -> jax.Array:
+    """k - 1: int32 []."""
+    return jnp.clip(jnp.round(params["planes"]), 1, planes).astype(int) - 1
+
+  def measure(weight: jax.Array, step: jax.Array, top: jax.Array):
+    ratio = base.divide(base.to_float32(weight), step)
+    return ratio, jnp.clip(jnp.round(ratio), -top, top)
+
+  def quantize(weight: jax.Array, params: base.Params) -> base.Coded:
+    every = steps(units(weight, params), params)
+    index = depth(params)
+    step = every[index]
+    _, codes = measure(weight, step, jnp.asarray(tops)[index])
+    return codes.astype(jnp.int8), step
+
+  def fake_quant(weight: jax.Array, params: base.Params) -> jax.Array:
+    fixed, numbers = jax.lax.stop_gradient((weight, params))
+    unit, index = units(fixed, numbers), depth(numbers)
+    every = steps(unit, numbers)
+    top = jnp.asarray(tops)[index]
+    ratio, codes = measure(fixed, every[index], top)
+    value = base.dequantize(codes.astype(jnp.int8), every[index], weight.dtype)
+    inside = jnp.abs(ratio) <= top
+    slope = jnp.where(inside, codes - ratio, codes)  # d value / d step
+    slope = slope * jax.lax.rsqrt(weight.size * top)
+    step = (unit * params["stretch"])[index]
+    surrogate = slope * jnp.broadcast_to(step, weight.shape)
+    if learned:
+      chance = chances(params["keep"])
+      for k in range(planes):
+        _, others = measure(fixed, every[k], tops[k])
+        surrogate += chance[k] * (others * every[k])
+    surrogate = surrogate.astype(weight.dtype)
+    surrogate += jnp.where(inside, weight, jnp.zeros_like(weight))
+    return base.straight_through(value, surrogate)
+
+  spec = base.QuantSpec(
+    name="allocated" if learned else "adaptive",
+    planes=planes,
+    code_bits=digits.code_bits(planes),
+    stored_bits=digits.STORED_BITS[planes],
+    granularity="tensor",
+  )
+  return base.build(
+    spec,
+    init=init,
+    quantize=quantize,
+    fake_quant=fake_quant,
+    pack=digits.packer(planes),
+    unpack=digits.unpack,
+  )
