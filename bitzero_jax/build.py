@@ -26,8 +26,10 @@ from bitzero_jax.learn.imitate import draw_drafts
 from bitzero_jax.learn.loss import LossWeights
 from bitzero_jax.learn.optimizer import OptimizerSpec, optimizer
 from bitzero_jax.learn.update import Learner, learn
-from bitzero_jax.models.network import Network, network
+from bitzero_jax.models.network import ACTIVATION_SHARE, Network, network
 from bitzero_jax.models.transformer import Transformer, identity
+from bitzero_jax.precision import allocation, schedule
+from bitzero_jax.precision import base as precision
 from bitzero_jax.quant import activations, table, tree
 from bitzero_jax.quant.base import Quantizer
 from bitzero_jax.state import Array, LoopState
@@ -90,9 +92,44 @@ def build_widen(config: Any) -> widen.Widen:
 
 def build_quantizer(config: Any) -> Quantizer:
   """The weight quantizer that the config names."""
-  name = config.quant.weights
-  options = {"planes": config.quant.planes} if name == "digits" else {}
-  return table.make(name, **options)
+  c = config.precision
+  if c.budget:
+    name = "allocated" if c.allocator == "learned" else "adaptive"
+    chosen = table.make(name, planes=c.most)
+  elif c.planes:
+    chosen = table.make("adaptive", planes=max(c.planes))
+  else:
+    name = config.quant.weights
+    options = {"planes": config.quant.planes} if name == "digits" else {}
+    chosen = table.make(name, **options)
+  return schedule.blended(chosen) if c.ramp_weights else chosen
+
+
+def build_precision(config: Any) -> precision.Precision | None:
+  """What moves precision over a run; None where it stays as it is."""
+  c = config.precision
+  ramps = {
+    name: schedule.ramp(share)
+    for name, share in (
+      ("weights", c.ramp_weights),
+      ("activations", c.ramp_activations),
+    )
+    if share
+  }
+  if c.planes:
+    ramps["planes"] = schedule.stairs(c.planes, c.planes_at)
+  chosen = [schedule.scheduled(**ramps)] if ramps else []
+  if c.budget:
+    budget = allocation.Budget(c.budget, c.most, c.freeze, c.dual_rate)
+    allocators = {
+      "learned": lambda: allocation.learned(budget),
+      "random": lambda: allocation.random(budget),
+      "sensitivity": lambda: allocation.sensitivity(
+        budget, build_quantizer(config)
+      ),
+    }
+    chosen.append(allocators[c.allocator]())
+  return precision.both(chosen)
 
 
 def build_model(config: Any) -> Transformer:
@@ -122,7 +159,10 @@ def build_network(config: Any) -> Network:
     return {"model": params, "quant": tree.init_tree(quantizer, params)}
 
   def weights(params):
-    return tree.fake_quant_tree(quantizer, params["model"], params["quant"])
+    made = tree.fake_quant_tree(quantizer, params["model"], params["quant"])
+    if config.precision.ramp_activations:
+      made[ACTIVATION_SHARE] = params["quant"][schedule.ACTIVATIONS]["mix"]
+    return made
 
   return network(model, init, weights)
 
@@ -179,10 +219,14 @@ def build_states(config: Any, barred: Sequence[Array]) -> list[LoopState]:
   memory = build_curriculum(config).memory
   most = config.heldout.tasks * exam_lib.BUCKETS
 
+  moves = build_precision(config)
+
   @jax.jit  # one program to compile, not a hundred
   def fresh(key: Array, barred: Array) -> LoopState:
     init_key, loop_key = jax.random.split(key)
     params = build_network(config).init(init_key)
+    if moves is not None:
+      params = moves.start(params, jax.random.fold_in(init_key, 1))
     return LoopState(
       round=jnp.int32(0),
       updates=jnp.int32(0),
@@ -246,6 +290,7 @@ def build_parts(config: Any) -> parts.Parts:
   solver = solve.Solver(sizes, config.solve.temperature, config.solve.samples)
   curriculum = build_curriculum(config)
   gate = rules.Gate(**config.gate.to_dict())
+  moves = build_precision(config)
   learner = Learner(
     network=net,
     optimizer=build_optimizer(config),
@@ -268,6 +313,8 @@ def build_parts(config: Any) -> parts.Parts:
       shown_weight=config.learn.shown_weight,
     ),
     updates=config.learn.updates,
+    penalty=moves and moves.penalty,
+    observe=moves and moves.observe,
   )
 
   def judge(outcome, barred, pool):
@@ -285,6 +332,13 @@ def build_parts(config: Any) -> parts.Parts:
 
   def probe(weights, tables, tasks):
     return solve.gold_probability(net, weights, tables, tasks, sizes)
+
+  def advance(params, updates, observed):
+    if moves is None:
+      return params, {}
+    progress = updates / config_lib.total_updates(config)
+    params = moves.advance(params, progress, observed)
+    return params, moves.metrics(params)
 
   def flips(before, after):
     return tree.flip_rate(
@@ -322,6 +376,7 @@ def build_parts(config: Any) -> parts.Parts:
     keep=functools.partial(
       pool_lib.keep, pool_lib.EVICTION[config.pool.eviction]
     ),
+    advance=advance,
     flips=flips,
   )
 

@@ -33,6 +33,7 @@ CHOICES = {
   "model.dtype": ("float32", "bfloat16"),
   "quant.weights": QUANTIZERS,
   "quant.activations": ("int8", "none"),
+  "precision.allocator": ("learned", "sensitivity", "random"),
   "probe.method": ("gold", "samples"),
   "pool.eviction": ("reservoir", "priority"),
   "curriculum.name": CURRICULA,
@@ -45,6 +46,7 @@ CHOICES = {
   "heldout.primary": ("accuracy", "accuracy_longer", "log_loss"),
 }
 LEVELS = ("small", "medium", "large", "full")
+SMALLEST_BITS = 2.0625  # of one plane, stored
 
 
 def default() -> Any:
@@ -85,6 +87,21 @@ def default() -> Any:
   c.quant.weights = "absmean"  # quantizer of every matrix but the embedding
   c.quant.planes = 1  # ternary planes of "digits", 1 to 5
   c.quant.activations = "int8"  # per token, in front of every matrix
+
+  c.precision = ConfigDict()  # off unless a budget, planes or a ramp is set
+  c.precision.budget = 0.0  # mean stored bits a weight of the kernels; above 0,
+  # planes are allocated to each of them, whatever `quant` says
+  c.precision.allocator = "learned"  # who says where planes are needed
+  c.precision.most = 3  # planes of one kernel under a budget
+  c.precision.freeze = 0.5  # share of the run after which they stay
+  c.precision.dual_rate = 0.05  # rise of the budget's multiplier in a round, in
+  # nats a bit, for each bit too much
+  c.precision.planes = ()  # planes of all kernels, one after the other, such as
+  # (3, 2, 1), whatever `quant` says
+  c.precision.planes_at = ()  # shares of the run at which the next begin
+  c.precision.ramp_weights = 0.0  # share of the run over which full precision
+  # becomes quantized
+  c.precision.ramp_activations = 0.0  # the same of activations
 
   c.propose = ConfigDict()
   c.propose.candidates = 384  # tasks proposed a round, a multiple of 3
@@ -325,6 +342,7 @@ def validate(config: Any) -> None:
     model.heads % model.kv_heads == 0,
     f"model.kv_heads={model.kv_heads} must divide model.heads={model.heads}",
   )
+  _check_precision(config)
   _check_split(config)
   propose = config.propose
   _require(
@@ -370,6 +388,43 @@ def _check_language(language: Any) -> None:
   )
   _require(
     language.spare >= 0, f"language.spare={language.spare} must not be negative"
+  )
+
+
+def _check_precision(config: Any) -> None:
+  c = config.precision
+  _within(config, "precision.ramp_weights precision.ramp_activations", 0.0, 1.0)
+  _within(config, "precision.freeze", 0.0, 1.0)
+  _within(config, "precision.dual_rate", 0.0, 1e3)
+  _within(config, "precision.most", 2, 5)
+  _require(
+    c.budget == 0 or c.budget >= SMALLEST_BITS,
+    f"precision.budget={c.budget} must be 0, or at least the {SMALLEST_BITS} "
+    "stored bits of one plane",
+  )
+  _require(
+    not (c.budget and c.planes),
+    f"precision.planes={c.planes} must be empty where precision.budget="
+    f"{c.budget} decides",
+  )
+  _require(
+    len(c.planes_at) == max(len(c.planes) - 1, 0),
+    f"precision.planes_at={c.planes_at} must hold one share of the run for "
+    f"each of precision.planes={c.planes} but the first",
+  )
+  _require(
+    all(k in range(1, 6) for k in c.planes),
+    f"precision.planes={c.planes} must hold numbers of planes, 1 to 5",
+  )
+  _require(
+    list(c.planes_at) == sorted(c.planes_at)
+    and all(0 <= share <= 1 for share in c.planes_at),
+    f"precision.planes_at={c.planes_at} must not decrease, in [0, 1]",
+  )
+  _require(
+    c.ramp_activations == 0 or config.quant.activations != "none",
+    f"quant.activations={config.quant.activations!r} must not be 'none' for "
+    f"precision.ramp_activations={c.ramp_activations}",
   )
 
 

@@ -48,6 +48,8 @@ class Parts(NamedTuple):
       weight) -> (params, optimizer, metrics).
     updates: gradient updates that `learn` takes.
     keep: (pool, tasks, accepted, learnability, key) -> pool.
+    advance: (params, updates done, observed) -> (params, metrics): precision
+      after a round.
     flips: (params, params) -> share of integer codes that differ.
   """
 
@@ -73,6 +75,7 @@ class Parts(NamedTuple):
   learn: Callable[..., Any]
   updates: int
   keep: Callable[..., Any]
+  advance: Callable[..., tuple[Any, Metrics]]
   flips: Callable[..., jax.Array]
 
 

@@ -19,6 +19,7 @@ from bitzero_jax.curriculum import seen
 from bitzero_jax.curriculum.base import Judged
 from bitzero_jax.curriculum.tally import exact_mean, mean, tally
 from bitzero_jax.learn.reward import variance
+from bitzero_jax.learn.update import OBSERVED
 from bitzero_jax.parts import Metrics, Parts, Solved, Trace
 from bitzero_jax.state import (
   KINDS,
@@ -152,6 +153,7 @@ def learn_stage(
     learn_key,
     _recalled(parts, state.pool),
   )
+  params, precise = _advance(parts, state, params, learned)
   memory, rising = _remember(parts, state, params, every)
   accepted = lesson.judged.reason == REASON["accepted"]
   pool = parts.keep(
@@ -161,7 +163,7 @@ def learn_stage(
   following = dataclasses.replace(
     following, params=params, optimizer=optimizer, pool=pool, memory=memory
   )
-  metrics = solving | proposing | copying | learned | rising
+  metrics = solving | proposing | copying | learned | rising | precise
   metrics |= tally(every.tasks, every.judged, every.learnability)
   metrics |= {
     "novelty/behaviours": seen.count(following.seen),
@@ -255,6 +257,15 @@ def _imitate(
   key = jax.random.fold_in(learn_key, parts.updates)
   rows = parts.imitation_rows(tables, state.proposed.drafts, weight, key)
   return rows, {"imitated/tasks": jnp.sum(weight > 0)}
+
+
+def _advance(
+  parts: Parts, state: LoopState, params: Any, learned: Metrics
+) -> tuple[Any, Metrics]:
+  """Precision after the round's updates, which takes out what it observed."""
+  seen = [name for name in learned if name.startswith(OBSERVED)]
+  observed = {name.removeprefix(OBSERVED): learned.pop(name) for name in seen}
+  return parts.advance(params, state.updates + parts.updates, observed)
 
 
 def _recalled(parts: Parts, pool: Pool) -> jax.Array | None:

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import optax
 from optax import contrib
 
+from bitzero_jax.quant.base import CONTROLS
+
 
 class OptimizerSpec(NamedTuple):
   """What the optimizer is made of; see `config.py` for units and meaning."""
@@ -38,7 +40,8 @@ def optimizer(spec: OptimizerSpec) -> optax.GradientTransformation:
   """Builds the gradient transformation.
 
   Matrices (leaves named "kernel") take Muon (Jordan et al. 2024): momentum,
-  orthogonalized, times `muon_scale`. All else takes AdamW.
+  orthogonalized, times `muon_scale`. Controls, and what stands under
+  "precision", stay as they are: others set them. All else takes AdamW.
 
   Raises:
     ValueError: the name is neither "muon" nor "adamw".
@@ -55,7 +58,11 @@ def optimizer(spec: OptimizerSpec) -> optax.GradientTransformation:
   if spec.name not in ("muon", "adamw"):
     raise ValueError(f"optimizer.name={spec.name!r} must be 'muon' or 'adamw'")
   matrix = muon if spec.name == "muon" else adamw
-  rules: Any = {"matrix": matrix, "other": adamw}
+  rules: Any = {
+    "matrix": matrix,
+    "other": adamw,
+    "control": optax.set_to_zero(),
+  }
   return optax.chain(
     optax.clip_by_global_norm(spec.clip),
     optax.partition(rules, _labels),
@@ -66,6 +73,8 @@ def optimizer(spec: OptimizerSpec) -> optax.GradientTransformation:
 def _labels(params: Any) -> Any:
   def label(path, _):
     name = getattr(path[-1], "key", None)
+    if name in CONTROLS or getattr(path[0], "key", None) == "precision":
+      return "control"
     return "matrix" if name == "kernel" else "other"
 
   return jax.tree_util.tree_map_with_path(label, params)

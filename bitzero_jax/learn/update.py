@@ -15,6 +15,8 @@ from bitzero_jax.state import Pool, Task
 
 Metrics = dict[str, jax.Array]
 
+OBSERVED = "observed/"  # begins the names of what `observe` saw
+
 
 class Learner(NamedTuple):
   """Static choices of the learning role.
@@ -25,6 +27,9 @@ class Learner(NamedTuple):
     weights: of the loss terms.
     draw: how hindsight rows are drawn.
     updates: gradient updates a round; sampled rows are split among them.
+    penalty: params -> a further part of the loss; None for none.
+    observe: (params, gradient) -> numbers under "observed/..." of the metrics;
+      None for none.
   """
 
   network: Network
@@ -32,6 +37,8 @@ class Learner(NamedTuple):
   weights: LossWeights
   draw: Draw
   updates: int
+  penalty: Callable[[Any], jax.Array] | None = None
+  observe: Callable[[Any, Any], Metrics] | None = None
 
 
 def learn(
@@ -78,6 +85,9 @@ def learn(
     (rows, copied), step_key = step
     gold = draw(learner.draw, fresh, weight, pool, step_key, pool_weight)
     (_, metrics), gradient = differentiate(params, rows, gold, copied)
+    if learner.observe is not None:
+      seen = learner.observe(params, gradient)
+      metrics |= {OBSERVED + name: value for name, value in seen.items()}
     changes, state = learner.optimizer.update(gradient, state, params)
     params = optax.apply_updates(params, changes)
     metrics["norm/gradient"] = optax.tree.norm(gradient)
@@ -94,9 +104,13 @@ def learn(
 
 def _total(learner: Learner) -> Callable[..., Any]:
   def total(params, policy, gold, imitated):
-    return loss(
+    value, metrics = loss(
       learner.network, learner.weights, params, policy, gold, imitated
     )
+    if learner.penalty is not None:
+      metrics["loss/penalty"] = learner.penalty(params)
+      value += metrics["loss/penalty"]
+    return value, metrics
 
   return total
 
@@ -104,7 +118,7 @@ def _total(learner: Learner) -> Callable[..., Any]:
 def _summarize(metrics: Metrics) -> Metrics:
   gaps = [v[0] for name, v in metrics.items() if name.startswith("gap/")]
   result = {
-    name: jnp.mean(values)
+    name: jnp.mean(values, axis=0)
     for name, values in metrics.items()
     if not name.startswith("gap/")
   }

@@ -7,6 +7,9 @@ import jax
 
 from bitzero_jax.models.cache import pick
 from bitzero_jax.models.transformer import Transformer
+from bitzero_jax.quant.activations import blended
+
+ACTIVATION_SHARE = "activation_share"
 
 
 class Network(NamedTuple):
@@ -40,15 +43,31 @@ def network(
   init: Callable[[jax.Array], Any],
   weights: Callable[[Any], Any],
 ) -> Network:
-  """Binds a Linen transformer to a way of making its weights."""
+  """Binds a Linen transformer to a way of making its weights.
+
+  Args:
+    model: the transformer.
+    init: see `Network`.
+    weights: parameters -> weights; with a leaf ACTIVATION_SHARE, float32 [],
+      beside the model's own, activations are quantized by that share alone.
+  """
+
+  def apply(w, *inputs, **options) -> Any:
+    share = w.get(ACTIVATION_SHARE)
+    if share is None:
+      return model.apply({"params": w}, *inputs, **options)
+    w = {name: leaf for name, leaf in w.items() if name != ACTIVATION_SHARE}
+    quantize = blended(model.quantize_activations, share)
+    chosen = model.clone(quantize_activations=quantize)
+    return chosen.apply({"params": w}, *inputs, **options)
 
   def logits(w, tokens, n) -> Any:
-    return model.apply({"params": w}, tokens, last=n)
+    return apply(w, tokens, last=n)
 
   def prefill(w, tokens, slots):
-    return model.apply({"params": w}, tokens, slots, method="prefill")
+    return apply(w, tokens, slots, method="prefill")
 
   def decode(w, token, cache):
-    return model.apply({"params": w}, token, cache, method="decode")
+    return apply(w, token, cache, method="decode")
 
   return Network(init, weights, logits, prefill, decode, pick)

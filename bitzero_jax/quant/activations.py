@@ -3,6 +3,8 @@
 Shapes: ... = any leading axes, one row a token; D = features of the row.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,3 +55,18 @@ def fake_quant(x: jax.Array) -> jax.Array:
     ValueError, TypeError: as for `quantize`.
   """
   return base.straight_through(base.dequantize(*quantize(x), x.dtype), x)
+
+
+def blended(
+  quantize: Callable[[jax.Array], jax.Array], share: jax.Array
+) -> Callable[[jax.Array], jax.Array]:
+  """A fake quantizer that takes effect by a share, float32 [], of 0 to 1.
+
+  At 1 its value is exactly that of `quantize`; the gradient is the identity.
+  """
+
+  def apply(x: jax.Array) -> jax.Array:
+    fixed = jax.lax.stop_gradient((x, quantize(x), share))
+    return base.straight_through(base.mix(*fixed), x)
+
+  return apply

@@ -75,8 +75,8 @@ def quantizer(planes: int = 3, learned: bool = False) -> base.Quantizer:
   if not lowest <= planes <= max(RATIO):
     raise ValueError(f"planes must be {lowest} to {max(RATIO)}, got {planes}")
   depths = range(1, planes + 1)
-  ratios = np.float32([RATIO[k] for k in depths])
-  tops = np.float32([digits.max_code(k) for k in depths])
+  ratios = np.array([RATIO[k] for k in depths], np.float32)
+  tops = np.array([digits.max_code(k) for k in depths], np.float32)
   names = {"planes", "stretch"} | ({"keep"} if learned else set())
 
   def init(weight: jax.Array) -> base.Params:

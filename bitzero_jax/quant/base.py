@@ -160,6 +160,12 @@ def _straight_through_jvp(primals, tangents):
   return straight_through(*primals), tangents[1]
 
 
+def mix(plain: jax.Array, quantized: jax.Array, share: jax.Array) -> jax.Array:
+  """plain + share * (quantized - plain); `quantized` itself at a share of 1."""
+  between = plain + share.astype(plain.dtype) * (quantized - plain)
+  return jnp.where(share >= 1, quantized, between)
+
+
 def no_params(weight: jax.Array) -> Params:
   """`init` of a quantizer that learns nothing."""
   to_float32(weight)

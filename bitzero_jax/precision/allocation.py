@@ -1,0 +1,229 @@
+"""Which matrix has how many planes, under a budget of stored bits.
+
+All allocators train until `freeze`, then round to the budget once and train on
+with what they have. Until then the learned one lets go of planes, by dual
+ascent on the budget; the others train with most planes.
+
+Shapes: N = matrices, K = most planes.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bitzero_jax.precision import ledger, rounding
+from bitzero_jax.precision.base import Observed, Params, Precision
+from bitzero_jax.quant import adaptive
+from bitzero_jax.quant.base import Quantizer
+
+_REMEMBERED = 0.9  # share of what was observed that a round keeps
+
+
+class Budget(NamedTuple):
+  """What an allocation may spend.
+
+  Attributes:
+    bits: mean stored bits a weight of the quantized matrices.
+    most: K, planes of one matrix at most.
+    freeze: share of the run after which the allocation stays.
+    dual_rate: by how much the multiplier rises in a round, a bit too much.
+  """
+
+  bits: float
+  most: int
+  freeze: float
+  dual_rate: float
+
+
+def _memory(params: Params, gain: jax.Array) -> Params:
+  memory = {"dual": jnp.float32(0), "frozen": jnp.float32(0), "gain": gain}
+  return params | {"precision": memory}
+
+
+def _metrics(params: Params) -> dict[str, jax.Array]:
+  found = ledger.entries(params)
+  planes = ledger.read(params, found, "planes")
+  return {
+    "precision/bits": ledger.mean_bits(planes, ledger.sizes(found)),
+    "precision/planes": planes,
+    "precision/dual": params["precision"]["dual"],
+  }
+
+
+def _advance(
+  budget: Budget,
+  planes_before: Callable[[Params], jax.Array],
+  gains: Callable[[Params, np.ndarray], jax.Array],
+) -> Callable[[Params, jax.Array, Observed], Params]:
+  """Planes before, at and after the freeze.
+
+  Args:
+    budget: what may be spent.
+    planes_before: params -> planes [N] of a round before the freeze.
+    gains: (params, sizes) -> float32 [N, K - 1] as in `rounding.to_budget`.
+  """
+
+  def advance(params: Params, progress: jax.Array, _: Observed) -> Params:
+    found = ledger.entries(params)
+    size = ledger.sizes(found)
+    memory = params["precision"]
+    now = jnp.float32(progress >= budget.freeze)
+    rounded = rounding.to_budget(gains(params, size), size, budget.bits)
+    planes = jnp.where(now > 0, rounded, planes_before(params))
+    kept = ledger.read(params, found, "planes")
+    planes = jnp.where(memory["frozen"] > 0, kept, planes)
+    params = ledger.write(params, found, "planes", planes)
+    return params | {"precision": memory | {"frozen": now}}
+
+  return advance
+
+
+def learned(budget: Budget) -> Precision:
+  """Chances of keeping each plane, learned by the gradient of self-play.
+
+  The loss gets dual * (expected bits - budget), and the multiplier rises while
+  more is expected than the budget allows (dual ascent) and falls to 0 below.
+  A matrix runs with the planes whose chance, given those before, is above one
+  half; at the freeze the likeliest planes fill the budget.
+  """
+
+  def read(params: Params) -> tuple[jax.Array, jax.Array]:
+    found = ledger.entries(params)
+    keep = ledger.read(params, found, "keep")
+    chances = jax.vmap(adaptive.chances)(keep)
+    return keep, ledger.expected_bits(chances, ledger.sizes(found))
+
+  def start(params: Params, key: jax.Array) -> Params:
+    del key
+    keep, _ = read(params)
+    return _memory(params, jnp.zeros_like(keep))
+
+  def penalty(params: Params) -> jax.Array:
+    _, bits = read(params)
+    memory = jax.lax.stop_gradient(params["precision"])
+    return memory["dual"] * (1 - memory["frozen"]) * (bits - budget.bits)
+
+  def planes_before(params: Params) -> jax.Array:
+    keep, _ = read(params)
+    return 1 + jnp.cumprod(keep > 0, axis=1).sum(1).astype(jnp.float32)
+
+  def gains(params: Params, size: np.ndarray) -> jax.Array:
+    # The multiplier has charged for bytes: what counts is the chance alone.
+    keep, _ = read(params)
+    reach = jax.vmap(adaptive.reach)(keep)[:, 1:]
+    cost = jnp.diff(jnp.asarray(ledger.BITS[: budget.most], jnp.float32))
+    return reach * cost * size[:, None]
+
+  settle = _advance(budget, planes_before, gains)
+
+  def advance(
+    params: Params, progress: jax.Array, observed: Observed
+  ) -> Params:
+    _, bits = read(params)
+    memory = params["precision"]
+    dual = memory["dual"] + budget.dual_rate * (bits - budget.bits)
+    memory = memory | {"dual": jnp.maximum(dual, 0.0)}
+    return settle(params | {"precision": memory}, progress, observed)
+
+  return Precision(start, penalty, None, advance, _metrics)
+
+
+def _by_gain(
+  budget: Budget,
+  first: Callable[[Params, jax.Array], jax.Array],
+  observe: Callable[[Params, Params], Observed] | None,
+) -> Precision:
+  """An allocator that trains with most planes and remembers gains.
+
+  Args:
+    budget: what may be spent.
+    first: (params, key) -> gains [N, K - 1] before anything is observed.
+    observe: as in `Precision`, with gains [N, K - 1] under "gain".
+  """
+
+  def most(params: Params) -> jax.Array:
+    found = ledger.entries(params)
+    return jnp.full(len(ledger.sizes(found)), float(budget.most))
+
+  settle = _advance(budget, most, lambda params, _: params["precision"]["gain"])
+
+  def advance(
+    params: Params, progress: jax.Array, observed: Observed
+  ) -> Params:
+    memory = params["precision"]
+    gain = memory["gain"]
+    if observe is not None:
+      fresh = (1 - _REMEMBERED) * observed["gain"]
+      memory = memory | {"gain": _REMEMBERED * gain + fresh}
+    return settle(params | {"precision": memory}, progress, observed)
+
+  return Precision(
+    start=lambda params, key: _memory(params, first(params, key)),
+    penalty=None,
+    observe=observe,
+    advance=advance,
+    metrics=_metrics,
+  )
+
+
+def random(budget: Budget) -> Precision:
+  """The control: planes go to matrices by chance, as many as fit."""
+
+  def first(params: Params, key: jax.Array) -> jax.Array:
+    shape = len(ledger.sizes(ledger.entries(params))), budget.most - 1
+    return jax.random.uniform(key, shape)
+
+  return _by_gain(budget, first, None)
+
+
+def sensitivity(budget: Budget, quantizer: Quantizer) -> Precision:
+  """One-shot ranking by the diagonal of the empirical Fisher information.
+
+  With k planes a loss is expected to rise by half the sum of gradient^2 *
+  (W_k - W_K)^2; a plane gains the difference. Close to HAWQ's Hessian ranking
+  (arXiv:1911.03852) and to OBD.
+
+  Args:
+    budget: what may be spent.
+    quantizer: whose "planes" are asked for.
+  """
+
+  def rise(weight: jax.Array, numbers, slope: jax.Array) -> jax.Array:
+    values = [
+      quantizer.fake_quant(weight, numbers | {"planes": jnp.float32(k + 1)})
+      for k in range(budget.most)
+    ]
+    return jnp.stack(
+      [0.5 * jnp.sum(jnp.square(slope * (v - values[-1]))) for v in values]
+    )
+
+  def observe(params: Params, gradient: Params) -> Observed:
+    rises = []
+    for entry in ledger.entries(params):
+      keys = entry.path.split("/")
+      weight, slope, numbers = (
+        _at(params["model"], keys),
+        _at(gradient["model"], keys),
+        _at(params["quant"], keys),
+      )
+      apply = jax.vmap(rise) if entry.layers else rise
+      found = apply(weight, numbers, slope)
+      rises.append(found if entry.layers else found[None])
+    rise_of = jnp.concatenate(rises)
+    return {"gain": rise_of[:, :-1] - rise_of[:, 1:]}
+
+  def first(params: Params, key: jax.Array) -> jax.Array:
+    del key
+    count = len(ledger.sizes(ledger.entries(params)))
+    return jnp.zeros((count, budget.most - 1))
+
+  return _by_gain(budget, first, observe)
+
+
+def _at(tree, keys: list[str]):
+  for key in keys:
+    tree = tree[key]
+  return tree
