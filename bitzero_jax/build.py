@@ -28,7 +28,7 @@ from bitzero_jax.learn.optimizer import OptimizerSpec, optimizer
 from bitzero_jax.learn.update import Learner, learn
 from bitzero_jax.models.network import ACTIVATION_SHARE, Network, network
 from bitzero_jax.models.transformer import Transformer, identity
-from bitzero_jax.precision import allocation, schedule
+from bitzero_jax.precision import allocation, ledger, schedule
 from bitzero_jax.precision import base as precision
 from bitzero_jax.quant import activations, table, tree
 from bitzero_jax.quant.base import Quantizer
@@ -103,6 +103,19 @@ def build_quantizer(config: Any) -> Quantizer:
     options = {"planes": config.quant.planes} if name == "digits" else {}
     chosen = table.make(name, **options)
   return schedule.blended(chosen) if c.ramp_weights else chosen
+
+
+def build_choice(config: Any, params: Any) -> tree.Choice:
+  """The quantizer of each kernel at the planes that it has in `params`."""
+  quantizer = build_quantizer(config)
+  planes = ledger.manifest(params)
+
+  def choose(path: str) -> Quantizer:
+    if path not in planes:
+      return quantizer
+    return table.make("digits", planes=planes[path])
+
+  return choose
 
 
 def build_precision(config: Any) -> precision.Precision | None:

@@ -134,19 +134,23 @@ class Run:
     self, state: LoopState, environment: dict[str, Any]
   ) -> list[TensorRow]:
     """Writes what the run is made of and runs on; returns its tensors."""
-    quantizer = build.build_quantizer(self.plan.config)
-    rows = tree.describe_tree(quantizer, state.params["model"])
-    self._bits = overview.stored_bits(rows)
+    rows = self._describe_tensors(state)
     folder = self.plan.folder
-    workdir.write_json(
-      folder / workdir.PARAMETERS_FILE, overview.as_records(rows)
-    )
     # Seconds that an earlier process of this run shared stay shared.
     before = workdir.read_environment(folder).get("seeds", 1)
     most = max(before, environment["seeds"])
     workdir.write_json(
       folder / workdir.ENVIRONMENT_FILE, environment | {"seeds": most}
     )
+    return rows
+
+  def _describe_tensors(self, state: LoopState) -> list[TensorRow]:
+    """Writes the bits of each tensor, as they are now."""
+    choice = build.build_choice(self.plan.config, state.params)
+    rows = tree.describe_tree(choice, state.params["model"])
+    self._bits = overview.stored_bits(rows)
+    path = self.plan.folder / workdir.PARAMETERS_FILE
+    workdir.write_json(path, overview.as_records(rows))
     return rows
 
   def open(self, files: contextlib.ExitStack, step: int) -> None:
@@ -222,7 +226,7 @@ class Run:
     """
     line = values | {
       "seconds": self._before + seconds,
-      "bits/stored_per_weight": self._bits,
+      "bits/stored_per_weight": values.get("precision/bits", self._bits),
     }
     self._metrics.write(step, line)
     return line
@@ -232,7 +236,8 @@ class Run:
     self._tasks.write(step, _proposals(trace, number))
 
   def save(self, number: int, state: LoopState) -> None:
-    """Starts to save the state after a round."""
+    """Starts to save the state after a round, and says its bits."""
+    self._describe_tensors(state)
     self.checkpoints.save(number, state, self.score)
 
   def report(self) -> Path:

@@ -1,8 +1,8 @@
 """Which matrix has how many planes, under a budget of stored bits.
 
 All allocators train until `freeze`, then round to the budget once and train on
-with what they have. Until then the learned one lets go of planes, by dual
-ascent on the budget; the others train with most planes.
+with what they have. Until then the learned one trains the mean weight over its
+chances of each number of planes; the others train with most planes.
 
 Shapes: N = matrices, K = most planes.
 """
@@ -15,8 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from bitzero_jax.precision import ledger, rounding
-from bitzero_jax.precision.base import Observed, Params, Precision
+from bitzero_jax.precision.base import (
+  Observed,
+  Params,
+  Precision,
+  set_control,
+)
 from bitzero_jax.quant import adaptive
+from bitzero_jax.quant.adaptive import UNDECIDED
 from bitzero_jax.quant.base import Quantizer
 
 _REMEMBERED = 0.9  # share of what was observed that a round keeps
@@ -55,14 +61,14 @@ def _metrics(params: Params) -> dict[str, jax.Array]:
 
 def _advance(
   budget: Budget,
-  planes_before: Callable[[Params], jax.Array],
+  before: float,
   gains: Callable[[Params, np.ndarray], jax.Array],
 ) -> Callable[[Params, jax.Array, Observed], Params]:
   """Planes before, at and after the freeze.
 
   Args:
     budget: what may be spent.
-    planes_before: params -> planes [N] of a round before the freeze.
+    before: planes of every matrix until then.
     gains: (params, sizes) -> float32 [N, K - 1] as in `rounding.to_budget`.
   """
 
@@ -72,7 +78,7 @@ def _advance(
     memory = params["precision"]
     now = jnp.float32(progress >= budget.freeze)
     rounded = rounding.to_budget(gains(params, size), size, budget.bits)
-    planes = jnp.where(now > 0, rounded, planes_before(params))
+    planes = jnp.where(now > 0, rounded, before)
     kept = ledger.read(params, found, "planes")
     planes = jnp.where(memory["frozen"] > 0, kept, planes)
     params = ledger.write(params, found, "planes", planes)
@@ -85,9 +91,9 @@ def learned(budget: Budget) -> Precision:
   """Chances of keeping each plane, learned by the gradient of self-play.
 
   The loss gets dual * (expected bits - budget), and the multiplier rises while
-  more is expected than the budget allows (dual ascent) and falls to 0 below.
-  A matrix runs with the planes whose chance, given those before, is above one
-  half; at the freeze the likeliest planes fill the budget.
+  more is expected than the budget allows (dual ascent) and falls below. Until
+  the freeze a matrix runs as the mean over its chances, between the numbers of
+  planes; then the likeliest planes fill the budget.
   """
 
   def read(params: Params) -> tuple[jax.Array, jax.Array]:
@@ -99,16 +105,13 @@ def learned(budget: Budget) -> Precision:
   def start(params: Params, key: jax.Array) -> Params:
     del key
     keep, _ = read(params)
+    params = set_control(params, "planes", UNDECIDED)
     return _memory(params, jnp.zeros_like(keep))
 
   def penalty(params: Params) -> jax.Array:
     _, bits = read(params)
     memory = jax.lax.stop_gradient(params["precision"])
     return memory["dual"] * (1 - memory["frozen"]) * (bits - budget.bits)
-
-  def planes_before(params: Params) -> jax.Array:
-    keep, _ = read(params)
-    return 1 + jnp.cumprod(keep > 0, axis=1).sum(1).astype(jnp.float32)
 
   def gains(params: Params, size: np.ndarray) -> jax.Array:
     # The multiplier has charged for bytes: what counts is the chance alone.
@@ -117,7 +120,7 @@ def learned(budget: Budget) -> Precision:
     cost = jnp.diff(jnp.asarray(ledger.BITS[: budget.most], jnp.float32))
     return reach * cost * size[:, None]
 
-  settle = _advance(budget, planes_before, gains)
+  settle = _advance(budget, UNDECIDED, gains)
 
   def advance(
     params: Params, progress: jax.Array, observed: Observed
@@ -128,7 +131,19 @@ def learned(budget: Budget) -> Precision:
     memory = memory | {"dual": jnp.maximum(dual, 0.0)}
     return settle(params | {"precision": memory}, progress, observed)
 
-  return Precision(start, penalty, None, advance, _metrics)
+  def metrics(params: Params) -> dict[str, jax.Array]:
+    values = _metrics(params)
+    keep, bits = read(params)
+    frozen = params["precision"]["frozen"] > 0
+    expected = jax.vmap(adaptive.reach)(keep).sum(1)
+    return values | {
+      "precision/bits": jnp.where(frozen, values["precision/bits"], bits),
+      "precision/planes": jnp.where(
+        frozen, values["precision/planes"], expected
+      ),
+    }
+
+  return Precision(start, penalty, None, advance, metrics)
 
 
 def _by_gain(
@@ -143,12 +158,9 @@ def _by_gain(
     first: (params, key) -> gains [N, K - 1] before anything is observed.
     observe: as in `Precision`, with gains [N, K - 1] under "gain".
   """
-
-  def most(params: Params) -> jax.Array:
-    found = ledger.entries(params)
-    return jnp.full(len(ledger.sizes(found)), float(budget.most))
-
-  settle = _advance(budget, most, lambda params, _: params["precision"]["gain"])
+  settle = _advance(
+    budget, float(budget.most), lambda params, _: params["precision"]["gain"]
+  )
 
   def advance(
     params: Params, progress: jax.Array, observed: Observed

@@ -79,6 +79,23 @@ def write(
   return params | {"quant": traverse_util.unflatten_dict(flat, sep="/")}
 
 
+def manifest(params: Params) -> dict[str, int]:
+  """Planes by the kernel's path, of concrete params, where they are decided.
+
+  Of a stack the most.
+  """
+  found = entries(params)
+  if not found:
+    return {}
+  planes = np.asarray(read(params, found, "planes"))
+  ends = np.cumsum([max(entry.layers, 1) for entry in found])[:-1]
+  return {
+    entry.path: round(float(mine.max()))
+    for entry, mine in zip(found, np.split(planes, ends), strict=True)
+    if mine.min() >= 1
+  }
+
+
 def mean_bits(planes: jax.Array, size: np.ndarray) -> jax.Array:
   """Mean stored bits a weight of matrices with these planes: float32 []."""
   bits = jnp.asarray(BITS, jnp.float32)[planes.astype(int) - 1]

@@ -18,6 +18,7 @@ RATIO = {k: v * math.sqrt(math.pi / 2) for k, v in digits.INIT_STEP.items()}
 # Else XLA would turn products with two constants into one.
 _rounded = jax.lax.optimization_barrier
 
+UNDECIDED = 0.0  # number of planes
 KEEP = 2.0  # first logit of keeping a plane: 88 %
 
 
@@ -51,14 +52,18 @@ def quantizer(planes: int = 3, learned: bool = False) -> base.Quantizer:
   `stretch` is learned. So a step that is not in use follows its weights.
 
   Params:
-    planes: float32 [], k, a control: no gradient moves it. Starts at K.
+    planes: float32 [], k, a control: no gradient moves it. Starts at K. Where
+      `learned`, 0 stands for undecided: then the weight is the mean over the
+      chances of k. Codes and bytes are of one k all the same: the last plane
+      whose chance, given those before it, is above one half.
     stretch: float32 [K], starts at 0.
     keep: float32 [K - 1], only where `learned`: logits as in `reach`.
 
   Gradient:
-    To W and to `stretch` as in `digits` (LSQ), of the step in use. To `keep`
-    that of the mean weight over the chances of k, each W_k held fixed: how the
-    loss would change, to first order, if k were another.
+    To W and to `stretch` as in `digits` (LSQ), of the step in use. While k is
+    undecided it is that of the mean, so `keep` learns what a plane is worth at
+    the weight between: exactly so where the loss is quadratic and the chance
+    one half.
 
   Args:
     planes: K, 1 to 5.
@@ -103,39 +108,56 @@ def quantizer(planes: int = 3, learned: bool = False) -> base.Quantizer:
 
   def depth(params: base.Params) -> jax.Array:
     """k - 1: int32 []."""
-    return jnp.clip(jnp.round(params["planes"]), 1, planes).astype(int) - 1
+    chosen = jnp.round(params["planes"]).astype(int)
+    if learned:
+      likely = 1 + jnp.sum(jnp.cumprod(params["keep"] > 0))
+      chosen = jnp.where(chosen < 1, likely, chosen)
+    return jnp.clip(chosen, 1, planes) - 1
 
-  def measure(weight: jax.Array, step: jax.Array, top: jax.Array):
+  def measure(weight: jax.Array, step: jax.Array, top: jax.Array | float):
     ratio = base.divide(base.to_float32(weight), step)
     return ratio, jnp.clip(jnp.round(ratio), -top, top)
 
   def quantize(weight: jax.Array, params: base.Params) -> base.Coded:
     every = steps(units(weight, params), params)
     index = depth(params)
-    step = every[index]
-    _, codes = measure(weight, step, jnp.asarray(tops)[index])
-    return codes.astype(jnp.int8), step
+    _, codes = measure(weight, every[index], jnp.asarray(tops)[index])
+    return codes.astype(jnp.int8), every[index]
 
-  def fake_quant(weight: jax.Array, params: base.Params) -> jax.Array:
-    fixed, numbers = jax.lax.stop_gradient((weight, params))
-    unit, index = units(fixed, numbers), depth(numbers)
-    every = steps(unit, numbers)
-    top = jnp.asarray(tops)[index]
-    ratio, codes = measure(fixed, every[index], top)
-    value = base.dequantize(codes.astype(jnp.int8), every[index], weight.dtype)
+  def rounded(
+    weight: jax.Array,
+    stretched: jax.Array,
+    step: jax.Array,
+    top: jax.Array | float,
+  ) -> jax.Array:
+    """W at one step; its gradient to the step goes through `stretched`."""
+    fixed, step = jax.lax.stop_gradient((weight, step))
+    ratio, codes = measure(fixed, step, top)
+    value = base.dequantize(codes.astype(jnp.int8), step, weight.dtype)
     inside = jnp.abs(ratio) <= top
     slope = jnp.where(inside, codes - ratio, codes)  # d value / d step
-    slope = slope * jax.lax.rsqrt(weight.size * top)
-    step = (unit * params["stretch"])[index]
-    surrogate = slope * jnp.broadcast_to(step, weight.shape)
-    if learned:
-      chance = chances(params["keep"])
-      for k in range(planes):
-        _, others = measure(fixed, every[k], tops[k])
-        surrogate += chance[k] * (others * every[k])
+    slope = slope * (weight.size * top) ** -0.5
+    surrogate = slope * jnp.broadcast_to(stretched, weight.shape)
     surrogate = surrogate.astype(weight.dtype)
     surrogate += jnp.where(inside, weight, jnp.zeros_like(weight))
     return base.straight_through(value, surrogate)
+
+  def fake_quant(weight: jax.Array, params: base.Params) -> jax.Array:
+    unit = jax.lax.stop_gradient(units(weight, params))
+    every = steps(unit, params)
+    stretched = unit * params["stretch"]
+    index = depth(jax.lax.stop_gradient(params))
+    top = jnp.asarray(tops)[index]
+    chosen = rounded(weight, stretched[index], every[index], top)
+    if not learned:
+      return chosen
+    chance = _rounded(chances(params["keep"]))
+    mean = jnp.zeros(weight.shape, jnp.float32)
+    for k in range(planes):
+      one = rounded(weight, stretched[k], every[k], float(tops[k]))
+      mean += jnp.broadcast_to(chance[k], one.shape) * one.astype(jnp.float32)
+    undecided = jax.lax.stop_gradient(params["planes"]) < 1
+    return jnp.where(undecided, mean.astype(weight.dtype), chosen)
 
   spec = base.QuantSpec(
     name="allocated" if learned else "adaptive",

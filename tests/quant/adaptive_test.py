@@ -60,9 +60,27 @@ def test_chances_are_of_a_chain():
   )
 
 
-def test_a_plane_is_worth_what_it_would_change_to_first_order():
+@pytest.fixture
+def undecided():
   q = adaptive.quantizer(3, learned=True)
-  params = q.init(W) | {"keep": jnp.float32([0.3, -0.2])}
+  return q, q.init(W) | {
+    "keep": jnp.float32([0.3, -0.2]),
+    "planes": jnp.float32(0),
+  }
+
+
+def test_undecided_is_the_mean_over_its_chances(undecided):
+  q, params = undecided
+  values = jnp.stack([q.fake_quant(W, at(params, k)) for k in (1, 2, 3)])
+  chances = adaptive.chances(params["keep"])
+  mean = jnp.tensordot(chances, values, 1)
+  np.testing.assert_allclose(q.fake_quant(W, params), mean, atol=1e-6)
+  codes, _ = q.quantize(W, params)  # ships with the likeliest planes
+  np.testing.assert_array_equal(codes, q.quantize(W, at(params, 2))[0])
+
+
+def test_a_plane_is_worth_what_it_changes(undecided):
+  q, params = undecided
   slope = jax.random.normal(jax.random.key(1), W.shape)
   got = jax.grad(lambda p: jnp.sum(slope * q.fake_quant(W, p)))(params)
   values = [q.fake_quant(W, at(params, k)) for k in (1, 2, 3)]
@@ -70,6 +88,15 @@ def test_a_plane_is_worth_what_it_would_change_to_first_order():
   wanted = jax.grad(lambda keep: adaptive.chances(keep) @ worth)(params["keep"])
   np.testing.assert_allclose(got["keep"], wanted, rtol=1e-4)
   assert float(got["planes"]) == 0
+  assert (got["stretch"] != 0).all()
+
+
+def test_once_decided_nothing_moves_its_chances(undecided):
+  q, params = undecided
+  got = jax.grad(lambda p: jnp.sum(q.fake_quant(W, p) ** 2))(at(params, 2))
+  assert (got["keep"] == 0).all()
+  assert got["stretch"][1] != 0
+  assert got["stretch"][0] == got["stretch"][2] == 0
 
 
 def test_only_the_step_in_use_moves():

@@ -1,0 +1,45 @@
+"""Planes of all matrices at once."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from bitzero_jax.precision import ledger
+
+
+def test_entries_are_the_matrices_with_planes(make):
+  found = ledger.entries(make())
+  assert [tuple(entry) for entry in found] == [
+    ("a/kernel", 0, 32),
+    ("b/kernel", 0, 128),
+    ("c/kernel", 2, 16),
+  ]
+  assert ledger.sizes(found).tolist() == [32, 128, 16, 16]
+
+
+def test_what_is_written_is_read(make):
+  params = make()
+  found = ledger.entries(params)
+  values = jnp.float32([1, 2, 3, 1])
+  after = ledger.write(params, found, "planes", values)
+  np.testing.assert_array_equal(ledger.read(after, found, "planes"), values)
+  assert after["quant"]["a"]["kernel"]["planes"].shape == ()
+  assert after["quant"]["c"]["kernel"]["planes"].tolist() == [3, 1]
+  assert ledger.manifest(after) == {"a/kernel": 1, "b/kernel": 2, "c/kernel": 3}
+  keep = ledger.read(after, found, "keep")
+  assert keep.shape == (4, 2)
+  assert (ledger.read(params, found, "planes") == 3).all()  # untouched
+
+
+def test_bits_are_those_of_the_exported_file(make):
+  size = ledger.sizes(ledger.entries(make()))
+  bits = ledger.mean_bits(jnp.float32([1, 2, 3, 1]), size)
+  wanted = (32 * 2.0625 + 128 * 4.5 + 16 * 5.5 + 16 * 2.0625) / 192
+  assert float(bits) == np.float32(wanted)
+  chances = jnp.float32([[1, 0, 0], [0.5, 0.5, 0], [0, 0, 1], [1, 0, 0]])
+  half = wanted - 128 * (4.5 - 2.0625) / 2 / 192
+  assert float(ledger.expected_bits(chances, size)) == np.float32(half)
+
+
+def test_without_planes_there_is_no_manifest():
+  params = {"model": {"a": {"kernel": jnp.ones((2, 2))}}, "quant": {}}
+  assert ledger.manifest(params) == {}
