@@ -96,6 +96,8 @@ def build_quantizer(config: Any) -> Quantizer:
   if c.budget:
     name = "allocated" if c.allocator == "learned" else "adaptive"
     chosen = table.make(name, planes=c.most)
+  elif c.depths:
+    chosen = table.make("nested", planes=max(c.depths))
   elif c.planes:
     chosen = table.make("adaptive", planes=max(c.planes))
   else:
@@ -326,6 +328,7 @@ def build_parts(config: Any) -> parts.Parts:
       shown_weight=config.learn.shown_weight,
     ),
     updates=config.learn.updates,
+    depths=tuple(config.precision.depths[:-1]),
     penalty=moves and moves.penalty,
     observe=moves and moves.observe,
   )

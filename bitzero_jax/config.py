@@ -99,6 +99,8 @@ def default() -> Any:
   c.precision.planes = ()  # planes of all kernels, one after the other, such as
   # (3, 2, 1), whatever `quant` says
   c.precision.planes_at = ()  # shares of the run at which the next begin
+  c.precision.depths = ()  # planes that one weight set runs at, such as
+  # (1, 2, 3), each trained in every update, whatever `quant` says
   c.precision.ramp_weights = 0.0  # share of the run over which full precision
   # becomes quantized
   c.precision.ramp_activations = 0.0  # the same of activations
@@ -402,10 +404,22 @@ def _check_precision(config: Any) -> None:
     f"precision.budget={c.budget} must be 0, or at least the {SMALLEST_BITS} "
     "stored bits of one plane",
   )
+  chosen = {
+    "budget": c.budget or None,
+    "planes": c.planes or None,
+    "depths": c.depths or None,
+  }
+  said = [f"{name}={value}" for name, value in chosen.items() if value]
   _require(
-    not (c.budget and c.planes),
-    f"precision.planes={c.planes} must be empty where precision.budget="
-    f"{c.budget} decides",
+    len(said) < 2,
+    f"precision: only one of budget, planes and depths may be set, not "
+    f"{' and '.join(said)}",
+  )
+  _require(
+    not c.depths
+    or (len(c.depths) > 1 and list(c.depths) == sorted(set(c.depths))),
+    f"precision.depths={c.depths} must hold two numbers of planes or more, "
+    "each higher than the one before",
   )
   _require(
     len(c.planes_at) == max(len(c.planes) - 1, 0),
@@ -413,8 +427,9 @@ def _check_precision(config: Any) -> None:
     f"each of precision.planes={c.planes} but the first",
   )
   _require(
-    all(k in range(1, 6) for k in c.planes),
-    f"precision.planes={c.planes} must hold numbers of planes, 1 to 5",
+    all(k in range(1, 6) for k in (*c.planes, *c.depths)),
+    f"precision.planes={c.planes} and precision.depths={c.depths} must hold "
+    "numbers of planes, 1 to 5",
   )
   _require(
     list(c.planes_at) == sorted(c.planes_at)

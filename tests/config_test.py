@@ -52,7 +52,11 @@ def test_each_choice_is_one_of_those_allowed(path):
 
 
 def test_names_here_are_the_names_in_the_tables():
-  by_precision = {"adaptive", "allocated"}  # whose planes somebody must move
+  by_precision = {
+    "adaptive",
+    "allocated",
+    "nested",
+  }  # whose planes somebody must move
   assert set(CHOICES["quant.weights"]) == set(QUANTIZERS) - by_precision
   assert set(CHOICES["pool.eviction"]) == set(EVICTION)
   assert set(CHOICES["curriculum.learnability"]) == set(LEARNABILITY)

@@ -11,6 +11,7 @@ from bitzero_jax.learn.batch import Draw, PolicyRows, draw, drawn_lengths
 from bitzero_jax.learn.imitate import ImitationRows
 from bitzero_jax.learn.loss import LossWeights, loss
 from bitzero_jax.models.network import Network
+from bitzero_jax.precision.base import set_control
 from bitzero_jax.state import Pool, Task
 
 Metrics = dict[str, jax.Array]
@@ -27,6 +28,8 @@ class Learner(NamedTuple):
     weights: of the loss terms.
     draw: how hindsight rows are drawn.
     updates: gradient updates a round; sampled rows are split among them.
+    depths: fewer planes that the same weights learn their hindsight rows at,
+      in every update too; empty for none.
     penalty: params -> a further part of the loss; None for none.
     observe: (params, gradient) -> numbers under "observed/..." of the metrics;
       None for none.
@@ -37,6 +40,7 @@ class Learner(NamedTuple):
   weights: LossWeights
   draw: Draw
   updates: int
+  depths: tuple[int, ...] = ()
   penalty: Callable[[Any], jax.Array] | None = None
   observe: Callable[[Any, Any], Metrics] | None = None
 
@@ -107,6 +111,11 @@ def _total(learner: Learner) -> Callable[..., Any]:
     value, metrics = loss(
       learner.network, learner.weights, params, policy, gold, imitated
     )
+    for planes in learner.depths:
+      shallow = set_control(params, "planes", planes)
+      more, _ = loss(learner.network, learner.weights, shallow, {}, gold)
+      metrics[f"loss/planes/{planes}"] = more
+      value += more
     if learner.penalty is not None:
       metrics["loss/penalty"] = learner.penalty(params)
       value += metrics["loss/penalty"]

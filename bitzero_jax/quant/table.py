@@ -11,6 +11,7 @@ from bitzero_jax.quant import (
   digits,
   identity,
   integer,
+  nested,
 )
 from bitzero_jax.quant.base import Quantizer
 
@@ -43,6 +44,7 @@ QUANTIZERS = tabulate(
     ("identity", identity.quantizer),
     ("int4", functools.partial(integer.quantizer, 4)),
     ("int8", functools.partial(integer.quantizer, 8)),
+    ("nested", nested.quantizer),
   )
 )
 
@@ -52,7 +54,8 @@ def make(name: str, **options: int) -> Quantizer:
 
   Args:
     name: a name in the table.
-    **options: of the constructor: `planes` (digits, adaptive, allocated),
+    **options: of the constructor: `planes` (digits, adaptive, allocated,
+      nested),
       `bits` (identity).
 
   Raises:
