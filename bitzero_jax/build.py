@@ -15,7 +15,7 @@ from bitzero_jax import parts, propose, seeds, solve, wiring
 from bitzero_jax.curriculum import pool as pool_lib
 from bitzero_jax.curriculum import seen, widen
 from bitzero_jax.curriculum import table as curricula
-from bitzero_jax.curriculum.base import Curriculum, Writers
+from bitzero_jax.curriculum.base import Curriculum, Writers, paid_for_gap
 from bitzero_jax.evaluate import exam as exam_lib
 from bitzero_jax.evaluate import human
 from bitzero_jax.language import grammar, levels
@@ -273,7 +273,8 @@ def build_states(config: Any, barred: Sequence[Array]) -> list[LoopState]:
 
 def build_curriculum(config: Any) -> Curriculum:
   """The curriculum that the config names."""
-  return curricula.make(config.curriculum.name, config.curriculum)
+  chosen = curricula.make(config.curriculum.name, config.curriculum)
+  return paid_for_gap(chosen, config.precision.gap)
 
 
 def build_proposer(config: Any) -> propose.Proposer:
@@ -356,6 +357,10 @@ def build_parts(config: Any) -> parts.Parts:
     params = moves.advance(params, progress, observed)
     return params, moves.metrics(params)
 
+  def shallow(params):
+    fewest = min(config.precision.depths)
+    return net.weights(precision.set_control(params, "planes", fewest))
+
   def flips(before, after):
     return tree.flip_rate(
       quantizer,
@@ -367,6 +372,7 @@ def build_parts(config: Any) -> parts.Parts:
 
   return parts.Parts(
     weights=net.weights,
+    shallow=shallow if config.precision.depths else None,
     language=language.at,
     widen=build_widen(config),
     propose=functools.partial(propose.propose, proposer, net),

@@ -101,6 +101,8 @@ def default() -> Any:
   c.precision.planes_at = ()  # shares of the run at which the next begin
   c.precision.depths = ()  # planes that one weight set runs at, such as
   # (1, 2, 3), each trained in every update, whatever `quant` says
+  c.precision.gap = 0.0  # reward of a proposal for each unit of solve rate that
+  # most of `depths` have and fewest do not; measured wherever there are depths
   c.precision.ramp_weights = 0.0  # share of the run over which full precision
   # becomes quantized
   c.precision.ramp_activations = 0.0  # the same of activations
@@ -397,7 +399,7 @@ def _check_precision(config: Any) -> None:
   c = config.precision
   _within(config, "precision.ramp_weights precision.ramp_activations", 0.0, 1.0)
   _within(config, "precision.freeze", 0.0, 1.0)
-  _within(config, "precision.dual_rate", 0.0, 1e3)
+  _within(config, "precision.dual_rate precision.gap", 0.0, 1e3)
   _within(config, "precision.most", 2, 5)
   _require(
     c.budget == 0 or c.budget >= SMALLEST_BITS,
@@ -435,6 +437,16 @@ def _check_precision(config: Any) -> None:
     list(c.planes_at) == sorted(c.planes_at)
     and all(0 <= share <= 1 for share in c.planes_at),
     f"precision.planes_at={c.planes_at} must not decrease, in [0, 1]",
+  )
+  _require(
+    c.gap == 0 or (c.depths and config.curriculum.name in REINFORCED),
+    f"precision.gap={c.gap} needs precision.depths and a curriculum that is "
+    f"paid, {', '.join(REINFORCED)}, not {config.curriculum.name!r}",
+  )
+  _require(
+    not c.depths or config.probe.method == "gold",
+    f"probe.method={config.probe.method!r} must be 'gold' for "
+    f"precision.depths={c.depths}, which are compared by it",
   )
   _require(
     c.ramp_activations == 0 or config.quant.activations != "none",

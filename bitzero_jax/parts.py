@@ -24,6 +24,7 @@ class Parts(NamedTuple):
 
   Attributes:
     weights: params -> quantized weights.
+    shallow: the same with fewest planes; None where there is but one number.
     language: level -> (automaton tables, bounds of values).
     widen: (Widening, updates, solve rate of the prior's tasks) -> Widening.
     propose: (weights, tables, pool, key) -> (Candidates, Rollout or None,
@@ -54,6 +55,7 @@ class Parts(NamedTuple):
   """
 
   weights: Callable[..., Any]
+  shallow: Callable[..., Any] | None
   language: Callable[..., Any]
   widen: Callable[..., Widening]
   propose: Callable[..., tuple[Candidates, Rollout | None, Drafts | None]]
@@ -87,11 +89,13 @@ class Trace:
     tasks: Task [B]; pairs are padding where the task is unsound.
     reason: int32 [B].
     solve_rate: float32 [B], 0 where unsound.
+    gap: float32 [B], as in `Judged`, or None.
   """
 
   tasks: Task
   reason: jax.Array
   solve_rate: jax.Array
+  gap: jax.Array | None
 
 
 class Solved(NamedTuple):
@@ -102,6 +106,7 @@ class Solved(NamedTuple):
     fresh: Task [B], the candidates.
     reason: int32 [B].
     probed: float32, solve rates by type; empty where samples give them.
+    shallow: the same with fewest planes; empty where there is but one number.
     asked: bool, by type.
     rollouts: Rollout, by type.
   """
@@ -110,5 +115,6 @@ class Solved(NamedTuple):
   fresh: Task
   reason: jax.Array
   probed: list[jax.Array]
+  shallow: list[jax.Array]
   asked: list[jax.Array]
   rollouts: list[Rollout]

@@ -265,5 +265,6 @@ def _proposals(trace: Any, number: int) -> list[dict[str, Any]]:
         "status": REASONS[trace.reason[i]],
         "solve_rate": float(trace.solve_rate[i]),
       }
+      | ({} if trace.gap is None else {"gap": float(trace.gap[i])})
     )
   return shown

@@ -81,6 +81,9 @@ def solve_stage(
   tasks = _posed(parts, fresh)
   asked = [sound[kind::kinds] for kind in range(kinds)]
   probed = [] if parts.probe_by_samples else parts.probe(weights, tables, tasks)
+  shallow = []
+  if parts.shallow is not None:
+    shallow = parts.probe(parts.shallow(state.params), tables, tasks)
   tasks = [take(own, slice(parts.fresh_rows)) for own in tasks]
   asked = [own[: parts.fresh_rows] for own in asked]
   if parts.buffer_rows:
@@ -102,6 +105,7 @@ def solve_stage(
     fresh=fresh,
     reason=reason,
     probed=probed,
+    shallow=shallow,
     asked=[a.asked for a, _ in solved],
     rollouts=[r for _, r in solved],
   )
@@ -173,7 +177,8 @@ def learn_stage(
     "level/index": following.widening.level,
     "level/solve_rate": following.widening.recent.mean(),
   }
-  trace = Trace(every.tasks, every.judged.reason, every.judged.solve_rate)
+  judged = every.judged
+  trace = Trace(every.tasks, judged.reason, judged.solve_rate, judged.gap)
   return following, metrics, trace
 
 
@@ -224,6 +229,9 @@ def _judge(
   program = solved.fresh.program
   length = jnp.sum(program > 0, axis=1)
   judged = Judged(solved.reason, sound, solve_rate, length)
+  if solved.shallow:
+    fewest = jnp.stack(solved.shallow, 1).reshape(-1)
+    judged = judged._replace(gap=jnp.where(sound, solve_rate - fewest, 0.0))
   memory = parts.curriculum.memory
   if memory is not None:
     judged = judged._replace(progress=memory.recall(state.memory, program))

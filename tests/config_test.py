@@ -128,6 +128,45 @@ def test_names_here_are_the_names_in_the_tables():
       ["seed=4294967295", "[0, 4294967294]"],
     ),
     ({"learn__updates": 7}, ["learn.updates=7", "multiple"]),
+    ({"precision__budget": 1.5}, ["precision.budget=1.5", "2.0625"]),
+    (
+      {"precision__budget": 2.6, "precision__planes": (1,)},
+      ["budget=2.6 and planes=(1,)"],
+    ),
+    (
+      {"precision__planes": (1,), "precision__depths": (1, 2)},
+      ["planes=(1,) and depths=(1, 2)"],
+    ),
+    (
+      {"precision__planes": (3, 1)},
+      ["precision.planes_at=()", "precision.planes=(3, 1)"],
+    ),
+    (
+      {"precision__planes": (3, 2, 1), "precision__planes_at": (0.5, 0.2)},
+      ["precision.planes_at=(0.5, 0.2)", "not decrease"],
+    ),
+    ({"precision__planes": (6,)}, ["precision.planes=(6,)", "1 to 5"]),
+    ({"precision__depths": (3, 1)}, ["precision.depths=(3, 1)", "higher"]),
+    ({"precision__depths": (3,)}, ["precision.depths=(3,)", "two numbers"]),
+    ({"precision__allocator": "best"}, ["precision.allocator='best'"]),
+    ({"precision__most": 1}, ["precision.most=1", "[2, 5]"]),
+    ({"precision__freeze": 1.5}, ["precision.freeze=1.5"]),
+    (
+      {"precision__gap": 0.5, "curriculum__name": "trr"},
+      ["precision.gap=0.5", "precision.depths"],
+    ),
+    (
+      {
+        "precision__gap": 0.5,
+        "precision__depths": (1, 2),
+        "curriculum__name": "random",
+      },
+      ["precision.gap=0.5", "'random'"],
+    ),
+    (
+      {"precision__ramp_activations": 0.5, "quant__activations": "none"},
+      ["quant.activations='none'", "precision.ramp_activations=0.5"],
+    ),
     ({"learn__hindsight": -1.0}, ["learn.hindsight=-1.0"]),
     ({"learn__shown_weight": -1.0}, ["learn.shown_weight=-1.0"]),
     ({"solve__fresh_rows": 0}, ["solve.fresh_rows=0"]),

@@ -27,6 +27,8 @@ class Judged(NamedTuple):
     sound: bool [B], may be trained on.
     solve_rate: float32 [B], in [0, 1]; 0 where unsound.
     length: int32 [B], tokens of the program.
+    gap: float32 [B], how much lower the solve rate is with fewest planes; 0
+      where unsound. None where there is but one number of planes.
     progress: float32 [B], what the curriculum's memory recalls of programs like
       it; None where it has no memory.
   """
@@ -35,6 +37,7 @@ class Judged(NamedTuple):
   sound: jax.Array
   solve_rate: jax.Array
   length: jax.Array
+  gap: jax.Array | None = None
   progress: jax.Array | None = None
 
 
@@ -93,3 +96,21 @@ class Curriculum(NamedTuple):
 def every_sound(judged: Judged) -> jax.Array:
   """All sound candidates alike."""
   return judged.sound.astype(jnp.float32)
+
+
+def paid_for_gap(curriculum: Curriculum, weight: float) -> Curriculum:
+  """The same, which pays `weight` for each unit of the gap on top.
+
+  What all planes solve and one plane does not is what a quantized learner has
+  still to learn.
+  """
+  pays = curriculum.reward
+  if not weight or pays is None:
+    return curriculum
+
+  def reward(judged: Judged) -> tuple[jax.Array, jax.Array]:
+    assert judged.gap is not None  # the config asks for depths
+    paid, counts = pays(judged)
+    return paid + weight * judged.gap, counts
+
+  return curriculum._replace(reward=reward)

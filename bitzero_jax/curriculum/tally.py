@@ -42,6 +42,8 @@ def tally(tasks: Task, judged: Judged, learnability: jax.Array) -> Metrics:
     metrics[f"depth/{name}"] = mean(deep, mine)
     metrics[f"learnability/{name}"] = mean(learnability, good)
     metrics[f"probe/{name}"] = mean(judged.solve_rate, good)
+    if judged.gap is not None:
+      metrics[f"precision/gap/{name}"] = mean(judged.gap, good)
     metrics[f"accept/{name}"] = mean(reason == REASON["accepted"], mine)
     for why in DULL:
       metrics[f"{why}/{name}"] = mean(reason == REASON[why], mine)

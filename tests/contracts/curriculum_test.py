@@ -9,7 +9,7 @@ import pytest
 
 from bitzero_jax import config as config_lib
 from bitzero_jax.curriculum import table
-from bitzero_jax.curriculum.base import Judged, Writers
+from bitzero_jax.curriculum.base import Judged, Writers, paid_for_gap
 from bitzero_jax.state import REASON, REASONS
 
 SOUND = ("accepted", "known")
@@ -156,3 +156,15 @@ def test_what_is_recalled_is_in_the_pool(case):
 def test_an_unknown_name_is_refused():
   with pytest.raises(ValueError, match="unknown curriculum 'magic', allowed:"):
     table.make("magic", config_lib.default().curriculum)
+
+
+@those_that("reward")
+def test_a_gap_is_paid_on_top(case):
+  every = judged()
+  gap = jnp.linspace(0.0, 1.0, len(CODES)).astype(jnp.float32)
+  plain = make(case)
+  paid, counts = paid_for_gap(plain, 0.5).reward(every._replace(gap=gap))
+  before, as_before = plain.reward(every)
+  np.testing.assert_allclose(paid, before + 0.5 * gap, rtol=1e-6)
+  np.testing.assert_array_equal(counts, as_before)
+  assert paid_for_gap(plain, 0.0) is plain

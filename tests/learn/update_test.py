@@ -122,3 +122,70 @@ def test_hindsight_alone_learns_the_answers(material):
   _, _, after = step(params, state, jax.random.key(1))
   assert "gap/logprob_max" not in after
   assert float(after["loss/total"]) < 0.7 * float(before["loss/total"])
+
+
+def test_what_is_observed_and_penalized_is_said(material):
+  table, _, _, fresh = material
+  params = {"model": table, "quant": {}, "precision": {"dual": jnp.float32(2)}}
+  learner = LEARNER._replace(
+    network=NETWORK._replace(weights=lambda p: p["model"]),
+    optimizer=optax.sgd(0.0),
+    penalty=lambda p: p["precision"]["dual"] * jnp.mean(p["model"] ** 2),
+    observe=lambda p, g: {
+      "slope": jnp.stack([p["model"][0, 0], g["model"][0, 0]])
+    },
+  )
+  state = learner.optimizer.init(params)
+  pool = pool_lib.empty(4, 3, 5, 4)
+  _, _, metrics = learn(
+    learner,
+    params,
+    state,
+    {},
+    None,
+    fresh,
+    jnp.ones(6),
+    pool,
+    jax.random.key(0),
+  )
+  penalty = 2 * float(jnp.mean(table**2))
+  assert float(metrics["loss/penalty"]) == pytest.approx(penalty, rel=1e-5)
+  seen = metrics["observed/slope"]
+  assert seen.shape == (2,)
+  assert float(seen[0]) == pytest.approx(float(table[0, 0]))
+  assert float(seen[1]) != 0  # of the penalty at least
+
+
+def test_every_depth_is_learned_in_every_update(material):
+  """Each depth has a table of its own, picked by the control."""
+  table, rows, _, fresh = material
+  tables = jnp.stack([table, table + 1, table - 1])
+  params = {"model": tables, "quant": {"q": {"planes": jnp.float32(3)}}}
+
+  def weights(p):
+    return p["model"][p["quant"]["q"]["planes"].astype(int) - 1]
+
+  learner = LEARNER._replace(
+    network=NETWORK._replace(weights=weights),
+    optimizer=optax.masked(optax.sgd(0.5), {"model": True, "quant": False}),
+    depths=(1,),
+  )
+  state = learner.optimizer.init(params)
+  pool = pool_lib.empty(4, 3, 5, 4)
+  after, _, metrics = learn(
+    learner,
+    params,
+    state,
+    rows,
+    None,
+    fresh,
+    jnp.ones(6),
+    pool,
+    jax.random.key(0),
+  )
+  moved = jnp.abs(after["model"] - tables).max(axis=(1, 2))
+  assert moved[0] > 0
+  assert moved[1] == 0  # of two planes nobody spoke
+  assert moved[2] > 0
+  assert metrics["loss/planes/1"] > 0
+  assert "gap/logprob_max" in metrics  # samples are learned at most planes

@@ -1,0 +1,95 @@
+"""Runs whose precision moves: what they say, keep and leave behind."""
+
+import json
+import shutil
+
+import pytest
+
+from bitzero_jax.runtime import metrics
+
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module")
+BUDGET = ["--config.precision.budget=3.0", "--config.precision.freeze=0.5"]
+
+
+@pytest.fixture(scope="module")
+def train(bitzero, experiment):
+  def run(folder, *options):
+    done = bitzero(
+      "train", f"--config={experiment}", f"--workdir={folder}", *options
+    )
+    assert done.returncode == 0, done.stderr
+    return metrics.read(folder / "metrics.jsonl")
+
+  return run
+
+
+@pytest.fixture(scope="module")
+def allocated(train, tmp_path_factory):
+  folder = tmp_path_factory.mktemp("allocated") / "run"
+  return folder, train(folder, *BUDGET)
+
+
+def test_a_budget_is_kept_from_the_freeze_on(allocated):
+  folder, lines = allocated
+  bits = [line["bits/stored_per_weight"] for line in lines]
+  assert all(b > 3.0 for b in bits[:2])  # as many as the chances expect
+  assert all(b <= 3.0 for b in bits[2:])
+  rows = json.loads((folder / "parameters.json").read_text())
+  kernels = [row for row in rows if row["path"].endswith("kernel")]
+  assert [row["planes"] for row in kernels] == lines[-1]["precision/planes"]
+  size = sum(row["parameters"] for row in kernels)
+  spent = sum(row["parameters"] * row["stored_bits"] for row in kernels)
+  assert spent / size == pytest.approx(bits[-1])
+  assert {row["planes"] for row in kernels} > {1}
+
+
+def test_sampler_and_learner_agree_while_precision_moves(allocated):
+  _, lines = allocated
+  assert all(line["gap/logprob_max"] < 1e-4 for line in lines)
+
+
+def test_what_was_allocated_is_sat_and_solved(allocated, bitzero):
+  folder, lines = allocated
+  done = bitzero("evaluate", f"--workdir={folder}", "--suite=heldout", "--json")
+  assert done.returncode == 0, done.stderr
+  scores = json.loads(done.stdout)
+  assert scores["deduction"] == pytest.approx(lines[-1]["eval/deduction"])
+
+
+def test_an_allocation_resumes_to_the_last_bit(
+  allocated, train, same, tmp_path
+):
+  folder, _ = allocated
+  again = tmp_path / "again"
+  shutil.copytree(folder, again)
+  shutil.rmtree(again / "checkpoints" / "6")
+  train(again, *BUDGET)
+  same(folder, again)
+
+
+def test_one_weight_set_says_what_fewer_planes_cost(train, tmp_path):
+  lines = train(
+    tmp_path / "run",
+    "--config.precision.depths=(1,3)",
+    "--config.precision.gap=0.5",
+  )
+  for line in lines:
+    assert line["loss/planes/1"] > 0
+    assert abs(line["precision/gap/random"]) <= 1
+  tasks = (tmp_path / "run" / "tasks.jsonl").read_text().splitlines()
+  assert all("gap" in json.loads(task) for task in tasks)
+
+
+def test_stairs_and_ramps_end_in_full_quantization(train, tmp_path):
+  lines = train(
+    tmp_path / "run",
+    "--config.precision.planes=(3,1)",
+    "--config.precision.planes_at=(0.5,)",
+    "--config.precision.ramp_weights=0.5",
+    "--config.precision.ramp_activations=0.5",
+  )
+  flips = [line["ternary/flip_rate"] for line in lines]
+  assert flips[2] > 0.3  # three planes become one
+  rows = json.loads((tmp_path / "run" / "parameters.json").read_text())
+  kernels = [row for row in rows if row["path"].endswith("kernel")]
+  assert {row["planes"] for row in kernels} == {1}
