@@ -1,0 +1,18 @@
+"""Two planes: 9 levels, 4.5 stored bits a weight.
+
+Run:      bitzero train --config=experiments/precision/planes_2.py \
+            --workdir=runs/planes_2
+Takes:    somewhat longer than the demo: the exam is larger.
+Expect:   see experiments/README.md.
+"""
+
+from bitzero_jax.config import judged
+
+
+def get_config():
+  """Differences from the config that arms are judged with."""
+  c = judged()
+  c.name = "planes_2"
+  c.curriculum.name = "random"
+  c.precision.planes = (2,)
+  return c
