@@ -135,12 +135,16 @@ def build_optimizer(config: Any):
       name=o.name,
       learning_rate=o.learning_rate,
       muon_scale=o.muon_scale,
+      schedule=o.schedule,
+      second_stage_at=o.second_stage_at,
+      second_stage_share=o.second_stage_share,
       final_share=o.final_share,
       warmup=o.warmup,
       updates=config_lib.total_updates(config),
       b1=o.b1,
       b2=o.b2,
       weight_decay=o.weight_decay,
+      decay_until=o.decay_until,
       clip=o.clip,
     )
   )
