@@ -28,7 +28,7 @@ from bitzero_jax.learn.optimizer import OptimizerSpec, optimizer
 from bitzero_jax.learn.update import Learner, learn
 from bitzero_jax.models.network import Network, network
 from bitzero_jax.models.transformer import Transformer, identity
-from bitzero_jax.quant import activations, table, tree
+from bitzero_jax.quant import activations, health, table, tree
 from bitzero_jax.quant.base import Quantizer
 from bitzero_jax.state import Array, LoopState
 from bitzero_jax.verify import bridge, rules
@@ -290,8 +290,8 @@ def build_parts(config: Any) -> parts.Parts:
   def probe(weights, tables, tasks):
     return solve.gold_probability(net, weights, tables, tasks, sizes)
 
-  def flips(before, after):
-    return tree.flip_rate(
+  def code_health(before, after):
+    return health.measure(
       quantizer,
       before["model"],
       after["model"],
@@ -326,7 +326,7 @@ def build_parts(config: Any) -> parts.Parts:
     keep=functools.partial(
       pool_lib.keep, pool_lib.EVICTION[config.pool.eviction]
     ),
-    flips=flips,
+    health=code_health,
   )
 
 

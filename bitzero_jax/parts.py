@@ -48,7 +48,7 @@ class Parts(NamedTuple):
       weight) -> (params, optimizer, metrics).
     updates: gradient updates that `learn` takes.
     keep: (pool, tasks, accepted, learnability, key) -> pool.
-    flips: (params, params) -> share of integer codes that differ.
+    health: (params, params) -> metrics of the codes and what became of them.
   """
 
   weights: Callable[..., Any]
@@ -73,7 +73,7 @@ class Parts(NamedTuple):
   learn: Callable[..., Any]
   updates: int
   keep: Callable[..., Any]
-  flips: Callable[..., jax.Array]
+  health: Callable[..., Metrics]
 
 
 @struct.dataclass
