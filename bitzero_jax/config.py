@@ -143,9 +143,9 @@ def default() -> Any:
   c.learn.wrong = 0.0  # solver's reward for a wrong answer; right earns 1
 
   c.optimizer = ConfigDict()
-  c.optimizer.name = "muon"  # for matrices; everything else takes AdamW
+  c.optimizer.name = "muon"  # for matrices; everything else takes Adam
   c.optimizer.learning_rate = 0.014  # peak
-  c.optimizer.muon_scale = 0.5  # Muon's learning rate over AdamW's
+  c.optimizer.muon_scale = 0.5  # Muon's learning rate over Adam's
   c.optimizer.schedule = "cosine"  # of the learning rate after the warm-up, or
   # "two_stage": a line that drops at a share of the updates, as in BitNet
   c.optimizer.second_stage_at = 0.5  # two_stage: this share

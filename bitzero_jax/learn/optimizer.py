@@ -1,4 +1,4 @@
-"""The optax chain: Muon or AdamW for matrices, AdamW for everything else."""
+"""The optax chain: Muon or AdamW for matrices, Adam for everything else."""
 
 from typing import Any, NamedTuple
 
