@@ -30,7 +30,7 @@ from bitzero_jax.models.network import ACTIVATION_SHARE, Network, network
 from bitzero_jax.models.transformer import Transformer, identity
 from bitzero_jax.precision import allocation, ledger, schedule
 from bitzero_jax.precision import base as precision
-from bitzero_jax.quant import activations, table, tree
+from bitzero_jax.quant import activations, health, table, tree
 from bitzero_jax.quant.base import Quantizer
 from bitzero_jax.state import Array, LoopState
 from bitzero_jax.verify import bridge, rules
@@ -190,12 +190,16 @@ def build_optimizer(config: Any):
       name=o.name,
       learning_rate=o.learning_rate,
       muon_scale=o.muon_scale,
+      schedule=o.schedule,
+      second_stage_at=o.second_stage_at,
+      second_stage_share=o.second_stage_share,
       final_share=o.final_share,
       warmup=o.warmup,
       updates=config_lib.total_updates(config),
       b1=o.b1,
       b2=o.b2,
       weight_decay=o.weight_decay,
+      decay_until=o.decay_until,
       clip=o.clip,
     )
   )
@@ -361,8 +365,8 @@ def build_parts(config: Any) -> parts.Parts:
     fewest = min(config.precision.depths)
     return net.weights(precision.set_control(params, "planes", fewest))
 
-  def flips(before, after):
-    return tree.flip_rate(
+  def code_health(before, after):
+    return health.measure(
       quantizer,
       before["model"],
       after["model"],
@@ -399,7 +403,7 @@ def build_parts(config: Any) -> parts.Parts:
       pool_lib.keep, pool_lib.EVICTION[config.pool.eviction]
     ),
     advance=advance,
-    flips=flips,
+    health=code_health,
   )
 
 

@@ -113,12 +113,16 @@ def _learner(config: Any, network: Network) -> Learner:
     name=o.name,
     learning_rate=c.learning_rate,
     muon_scale=o.muon_scale,
+    schedule="cosine",
+    second_stage_at=1.0,
+    second_stage_share=1.0,
     final_share=1.0,
     warmup=0,
     updates=1,
     b1=o.b1,
     b2=o.b2,
     weight_decay=o.weight_decay,
+    decay_until=1.0,
     clip=o.clip,
   )
   return Learner(

@@ -39,6 +39,7 @@ CHOICES = {
   "curriculum.name": CURRICULA,
   "curriculum.learnability": ("one_minus", "variance", "tent", "band"),
   "optimizer.name": ("muon", "adamw"),
+  "optimizer.schedule": ("cosine", "two_stage"),
   "practice.writer": ("model", "guided", "search"),
   "practice.lessons": ("own", "random", "none"),
   "executor.engine": ("auto", "cpython", "monty"),
@@ -163,14 +164,19 @@ def default() -> Any:
   c.learn.wrong = 0.0  # solver's reward for a wrong answer; right earns 1
 
   c.optimizer = ConfigDict()
-  c.optimizer.name = "muon"  # for matrices; everything else takes AdamW
+  c.optimizer.name = "muon"  # for matrices; everything else takes Adam
   c.optimizer.learning_rate = 0.014  # peak
-  c.optimizer.muon_scale = 0.5  # Muon's learning rate over AdamW's
+  c.optimizer.muon_scale = 0.5  # Muon's learning rate over Adam's
+  c.optimizer.schedule = "cosine"  # of the learning rate after the warm-up, or
+  # "two_stage": a line that drops at a share of the updates, as in BitNet
+  c.optimizer.second_stage_at = 0.5  # two_stage: this share
+  c.optimizer.second_stage_share = 2 / 3  # two_stage: what a drop leaves of it
   c.optimizer.final_share = 0.03  # last learning rate over the peak
   c.optimizer.warmup = 100  # updates
   c.optimizer.b1 = 0.9
   c.optimizer.b2 = 0.98
-  c.optimizer.weight_decay = 0.0
+  c.optimizer.weight_decay = 0.0  # of latent matrices, times learning rate
+  c.optimizer.decay_until = 1.0  # share of the updates that have weight decay
   c.optimizer.clip = 1.0  # global gradient norm
 
   c.practice = ConfigDict()  # of `solve` and `evaluate` with --practice
@@ -280,7 +286,8 @@ def validate(config: Any) -> None:
   _within(
     config,
     "executor.unknown_limit heldout.bar_share heldout.output_share "
-    "optimizer.final_share language.widen_rate",
+    "optimizer.final_share optimizer.second_stage_at "
+    "optimizer.second_stage_share optimizer.decay_until language.widen_rate",
     0.0,
     1.0,
   )
@@ -348,6 +355,7 @@ def validate(config: Any) -> None:
   )
   _check_precision(config)
   _check_split(config)
+  _check_stages(config)
   propose = config.propose
   _require(
     config.language.widen_rate == 0
@@ -466,6 +474,18 @@ def _check_lengths(curriculum: Any) -> None:
     f"curriculum.lengths={lengths} must hold a weight above 0 for "
     "curriculum.name='length_matched'; `python -m bitzero_jax.evaluate.compare "
     "FOLDER --lengths ARM` prints those of a finished arm",
+  )
+
+
+def _check_stages(config: Any) -> None:
+  """The second stage begins after the warm-up and before the end."""
+  o, updates = config.optimizer, total_updates(config)
+  drop = round(o.second_stage_at * updates)
+  _require(
+    o.schedule != "two_stage" or o.warmup < drop < updates,
+    f"optimizer.second_stage_at={o.second_stage_at} is update {drop} of "
+    f"{updates}: it must be after optimizer.warmup={o.warmup} and before the "
+    "end for optimizer.schedule='two_stage'",
   )
 
 

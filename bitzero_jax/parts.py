@@ -51,7 +51,7 @@ class Parts(NamedTuple):
     keep: (pool, tasks, accepted, learnability, key) -> pool.
     advance: (params, updates done, observed) -> (params, metrics): precision
       after a round.
-    flips: (params, params) -> share of integer codes that differ.
+    health: (params, params) -> metrics of the codes and what became of them.
   """
 
   weights: Callable[..., Any]
@@ -78,7 +78,7 @@ class Parts(NamedTuple):
   updates: int
   keep: Callable[..., Any]
   advance: Callable[..., tuple[Any, Metrics]]
-  flips: Callable[..., jax.Array]
+  health: Callable[..., Metrics]
 
 
 @struct.dataclass

@@ -169,9 +169,9 @@ def learn_stage(
   )
   metrics = solving | proposing | copying | learned | rising | precise
   metrics |= tally(every.tasks, every.judged, every.learnability)
+  metrics |= parts.health(state.params, params)
   metrics |= {
     "novelty/behaviours": seen.count(following.seen),
-    "ternary/flip_rate": parts.flips(state.params, params),
     "pool/size": pool.size,
     "pool/behaviours": pool.admitted,
     "level/index": following.widening.level,

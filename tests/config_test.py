@@ -196,6 +196,17 @@ def test_names_here_are_the_names_in_the_tables():
     ({"curriculum__lengths": (1, -1)}, ["curriculum.lengths=(1, -1)"]),
     ({"heldout__bar_share": 2.0}, ["heldout.bar_share=2.0", "[0.0, 1.0]"]),
     ({"optimizer__learning_rate": float("nan")}, ["optimizer.learning_rate"]),
+    ({"optimizer__schedule": "wsd"}, ["optimizer.schedule='wsd'", "two_stage"]),
+    ({"optimizer__decay_until": 1.5}, ["optimizer.decay_until=1.5", "1.0]"]),
+    ({"optimizer__second_stage_share": -1.0}, ["second_stage_share=-1.0"]),
+    (
+      {"optimizer__schedule": "two_stage", "optimizer__warmup": 1920},
+      ["optimizer.second_stage_at=0.5", "update 1920", "warmup=1920"],
+    ),
+    (
+      {"optimizer__schedule": "two_stage", "optimizer__second_stage_at": 1.0},
+      ["optimizer.second_stage_at=1.0", "of 3840", "before the end"],
+    ),
     ({"practice__programs": 128}, ["practice.programs=128", "of 256"]),
     ({"practice__programs": 0}, ["practice.programs=0", "of 256"]),
     ({"practice__programs": -256}, ["practice.programs=-256"]),

@@ -270,6 +270,9 @@ def test_the_round_learns_and_measures(run):
     for name in ("loss/total", "norm/gradient", "entropy/solve"):
       assert np.isfinite(measured[name])
     assert 0 <= measured["ternary/flip_rate"] <= 1
+    assert measured["ternary/kernels/scale"].shape == (7,)
+    flips = measured["ternary/kernels/flip_rate"].mean()  # all of one shape
+    assert measured["ternary/flip_rate"] == pytest.approx(flips, rel=1e-5)
   for trace in run.traces:
     sound = np.isin(trace.reason, [REASON["accepted"], REASON["known"]])
     assert (trace.solve_rate[~sound] == 0).all()

@@ -57,9 +57,7 @@ class Axes:
     return "M" + "L".join(points)
 
   def grid(self) -> str:
-    parts = [
-      f'<text class="axis" x="0" y="12">{html.escape(self._axis)}</text>'
-    ]
+    parts = [self.heading()]
     right = WIDTH - (8 if self._span is None else RIGHT)
     for row in self._rows:
       y = self.y(row)
@@ -68,15 +66,22 @@ class Axes:
         f'<text class="tick end" x="{LEFT - 6}" y="{y + 4:.1f}">'
         f"{self._show(row)}</text>"
       )
-    if self._span is None:
-      return "".join(parts)
+    return "".join(parts) + ("" if self._span is None else self.steps())
+
+  def heading(self) -> str:
+    """What the vertical axis counts."""
+    return f'<text class="axis" x="0" y="12">{html.escape(self._axis)}</text>'
+
+  def steps(self) -> str:
+    """Ticks and the name of the horizontal axis."""
+    assert self._span is not None
     first, last = self._span
-    for step in ticks(first, last, 4):
-      if first <= step <= last and float(step).is_integer():
-        parts.append(
-          f'<text class="tick mid" x="{self.x(step):.1f}"'
-          f' y="{HEIGHT - BOTTOM + 16}">{number(step)}</text>'
-        )
+    parts = [
+      f'<text class="tick mid" x="{self.x(step):.1f}"'
+      f' y="{HEIGHT - BOTTOM + 16}">{number(step)}</text>'
+      for step in ticks(first, last, 4)
+      if first <= step <= last and float(step).is_integer()
+    ]
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(
       f'<text class="axis mid" x="{middle}" y="{HEIGHT - 4}">'

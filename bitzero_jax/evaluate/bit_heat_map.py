@@ -9,7 +9,7 @@ from typing import Any
 from bitzero_jax.evaluate.number_format import size_text
 from bitzero_jax.evaluate.table import table
 
-_PROJECTIONS = {
+PROJECTIONS = {
   "q": ("q", "q_proj", "query", "wq"),
   "k": ("k", "k_proj", "key", "wk"),
   "v": ("v", "v_proj", "value", "wv"),
@@ -59,7 +59,7 @@ def place_of(path: str) -> tuple[int, str] | None:
   Layers stacked into one tensor have no number in their path: -1.
   """
   for part in reversed(re.findall(r"\w+", path.lower())):
-    for column, names in _PROJECTIONS.items():
+    for column, names in PROJECTIONS.items():
       if part in names:
         layer = re.search(r"(?:layers?|blocks?)\W*_?(\d+)", path.lower())
         return int(layer.group(1)) if layer else -1, column
@@ -73,7 +73,7 @@ def total(rows: Rows, field: str) -> float:
 
 def _heat_map(cells: Mapping[tuple[int, str], Rows]) -> str:
   """One row a layer, one column a projection, bytes summed both ways."""
-  columns = [x for x in _PROJECTIONS if any(at == x for _, at in cells)]
+  columns = [x for x in PROJECTIONS if any(at == x for _, at in cells)]
   rows = []
   for layer in sorted({layer for layer, _ in cells}):
     mine = [cells.get((layer, column), []) for column in columns]

@@ -210,7 +210,7 @@ COLLAPSE = (
   ),
   Panel(
     "Ternary flip rate",
-    "share of codes an update",
+    "share of codes a round",
     {"codes changed": "ternary/flip_rate"},
     "Bad: 0 early (steps too small to move a code), or high to the end.",
     share=True,
@@ -232,6 +232,26 @@ COLLAPSE = (
     "Bad: unknown above 0.5 %. The machine is overloaded; a run stops.",
     share=True,
     smoothed=False,
+  ),
+)
+CODES = (
+  Panel(
+    "Zero, clipped and dead",
+    "share",
+    {
+      "zero codes": "ternary/zero_share",
+      "clipped weights": "ternary/clipped_share",
+      "dead outputs": "ternary/dead_outputs",
+    },
+    "Clipped: no gradient passes. Dead: a whole column of zeros. Bad: dead"
+    " above 0.",
+    share=True,
+  ),
+  Panel(
+    "Drift of the scales",
+    "mean |ln ratio| a round",
+    {"scales": "ternary/scale_drift"},
+    "Should die out with the learning rate.",
   ),
 )
 BITS = (

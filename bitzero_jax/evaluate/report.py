@@ -17,8 +17,10 @@ from bitzero_jax.evaluate.alerts import alerts
 from bitzero_jax.evaluate.bit_heat_map import bit_tables
 from bitzero_jax.evaluate.figure import grid
 from bitzero_jax.evaluate.held_out import held_out, verdict
+from bitzero_jax.evaluate.kernel_heat_map import kernel_heat_maps
 from bitzero_jax.evaluate.panels import (
   BITS,
+  CODES,
   COLLAPSE,
   PROPOSALS,
   SPEED,
@@ -92,6 +94,10 @@ def write_report(
     ),
     ("Proposals over time", over_time(tasks)),
     ("Collapse indicators", alerts(lines) + grid(*draw(lines, COLLAPSE))),
+    (
+      "Codes",
+      grid(*kernel_heat_maps(lines, parameters), *draw(lines, CODES)),
+    ),
     ("Bits", bit_tables(parameters) + grid(*draw(lines, BITS))),
     ("Time and speed", grid(phases(lines), *draw(lines, SPEED))),
     ("Config", config_table(config, defaults)),

@@ -1,4 +1,4 @@
-"""The optax chain: Muon or AdamW for matrices, AdamW for everything else."""
+"""The optax chain: Muon or AdamW for matrices, Adam for everything else."""
 
 from typing import Any, NamedTuple
 
@@ -16,51 +16,95 @@ class OptimizerSpec(NamedTuple):
   name: str
   learning_rate: float
   muon_scale: float
+  schedule: str
+  second_stage_at: float
+  second_stage_share: float
   final_share: float
   warmup: int
   updates: int
   b1: float
   b2: float
   weight_decay: float
+  decay_until: float
   clip: float
 
 
 def schedule(spec: OptimizerSpec) -> optax.Schedule:
-  """Linear warm-up, then a cosine to `final_share` of the peak."""
-  return optax.warmup_cosine_decay_schedule(
-    0.0,
-    spec.learning_rate,
-    spec.warmup,
-    max(spec.updates, spec.warmup + 1),
-    spec.learning_rate * spec.final_share,
+  """The learning rate by updates done: linear warm-up, then as named.
+
+  "cosine" falls to `final_share` of the peak. "two_stage" falls along a line
+  that would end there, drops to `second_stage_share` of what it has reached
+  after `second_stage_at` of the updates, and falls along a line to the same
+  end: at 1/2 and 2/3, towards 0, BitNet's 1.5e-3 to 8e-4, then 5e-4 to 0.
+
+  Raises:
+    ValueError: the name is neither, or "two_stage" drops before it is warm.
+
+  Source:
+    Two stages: microsoft/unilm, "The Era of 1-bit LLMs: Training Tips, Code
+    and FAQ"; arXiv:2504.12285.
+  """
+  peak, last = spec.learning_rate, spec.learning_rate * spec.final_share
+  end = max(spec.updates, spec.warmup + 1)
+  if spec.schedule == "cosine":
+    return optax.warmup_cosine_decay_schedule(0.0, peak, spec.warmup, end, last)
+  if spec.schedule != "two_stage":
+    raise ValueError(
+      f"optimizer.schedule={spec.schedule!r} must be 'cosine' or 'two_stage'"
+    )
+  drop = round(spec.second_stage_at * spec.updates)
+  if not spec.warmup < drop < end:
+    raise ValueError(
+      f"optimizer.second_stage_at={spec.second_stage_at} is update {drop}: it "
+      f"must be after optimizer.warmup={spec.warmup} and before the end, {end}"
+    )
+  reached = peak + (last - peak) * (drop - spec.warmup) / (end - spec.warmup)
+  second = spec.second_stage_share * reached
+  return optax.join_schedules(
+    [
+      optax.linear_schedule(0.0, peak, spec.warmup),
+      optax.linear_schedule(peak, reached, drop - spec.warmup),
+      optax.linear_schedule(second, last, end - drop),
+    ],
+    [spec.warmup, drop],
   )
+
+
+def weight_decay(spec: OptimizerSpec) -> float | optax.Schedule:
+  """The decay of latent weights by updates done: off from `decay_until` on."""
+  if spec.decay_until >= 1:
+    return spec.weight_decay
+  off = round(spec.decay_until * spec.updates)
+  return optax.piecewise_constant_schedule(spec.weight_decay, {off: 0.0})
 
 
 def optimizer(spec: OptimizerSpec) -> optax.GradientTransformation:
   """Builds the gradient transformation.
 
   Matrices (leaves named "kernel") take Muon (Jordan et al. 2024): momentum,
-  orthogonalized, times `muon_scale`. Controls, and what stands under
-  "precision", stay as they are: others set them. All else takes AdamW.
+  orthogonalized, at `muon_scale` times the learning rate. Controls, and what
+  stands under "precision", stay as they are. All else takes Adam.
+
+  Weight decay is decoupled (AdamW): each update takes the matrix's own learning
+  rate times the decay off its latent weights. It is for matrices alone:
+  embeddings, norms and learned quantizer steps are never decayed, for a norm or
+  a step that shrinks is a change of scale and no simpler model.
 
   Raises:
-    ValueError: the name is neither "muon" nor "adamw".
+    ValueError: a name is not known, or the stages do not fit the updates.
   """
-  adamw: optax.GradientTransformation = optax.chain(
-    optax.scale_by_adam(spec.b1, spec.b2),
-    optax.add_decayed_weights(spec.weight_decay),
-  )
-  muon: optax.GradientTransformation = optax.chain(
-    _stacked(contrib.scale_by_muon(weight_dimension_numbers=_matrices)),
-    optax.scale(spec.muon_scale),
-    optax.add_decayed_weights(spec.weight_decay),
-  )
+  adam = optax.scale_by_adam(spec.b1, spec.b2)
+  muon = _stacked(contrib.scale_by_muon(weight_dimension_numbers=_matrices))
   if spec.name not in ("muon", "adamw"):
     raise ValueError(f"optimizer.name={spec.name!r} must be 'muon' or 'adamw'")
-  matrix = muon if spec.name == "muon" else adamw
+  matrix: optax.GradientTransformation = optax.chain(
+    muon if spec.name == "muon" else adam,
+    optax.add_decayed_weights(weight_decay(spec)),
+    optax.scale(spec.muon_scale if spec.name == "muon" else 1.0),
+  )
   rules: Any = {
     "matrix": matrix,
-    "other": adamw,
+    "other": adam,
     "control": optax.set_to_zero(),
   }
   return optax.chain(

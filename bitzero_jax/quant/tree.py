@@ -76,35 +76,55 @@ def _learned(quant_params: Tree, path: str) -> Any:
   return node
 
 
-def _together(
+def together(
   quantizer: Choice,
   function: Callable[[Quantizer], Callable],
-  kernels: dict[str, jax.Array],
-  learned: Tree,
+  rows: Mapping[str, tuple[Any, ...]],
 ) -> dict[str, Any]:
-  """Applies `function(quantizer)` to (kernel, learned numbers) of each path.
+  """Applies `function(quantizer)` to the arguments of each path.
 
   Kernels of one shape and quantizer are stacked and go through it once: a deep
   model then compiles as fast as a shallow one.
+
+  Args:
+    quantizer: one for all kernels, or a function of the path.
+    function: quantizer -> a function of one matrix and of what goes with it.
+    rows: by path, a kernel [I, O] or [L, I, O] and then pytrees of arrays, with
+      the same leading axis L.
+
+  Returns:
+    By path, what the function returns; stacked [L, ...] for a stack.
   """
   groups: dict[Any, list[str]] = {}
-  for path, leaf in kernels.items():
+  for path, (leaf, *_) in rows.items():
     key = (leaf.shape, leaf.dtype, _pick(quantizer, path).spec)
     groups.setdefault(key, []).append(path)
   result = {}
   for paths in groups.values():
-    first = kernels[paths[0]]
-    apply = _by_layer(function(_pick(quantizer, paths[0])), first)
-    rows = [(kernels[path], _learned(learned, path)) for path in paths]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
+    apply = _by_layer(function(_pick(quantizer, paths[0])), rows[paths[0]][0])
+    same = [rows[path] for path in paths]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *same)
     done = jax.vmap(apply)(*stacked)
     for i, path in enumerate(paths):
       result[path] = jax.tree.map(lambda leaf, i=i: leaf[i], done)
   return result
 
 
-def _kernels(leaves: dict[str, Any]) -> dict[str, jax.Array]:
-  return {path: leaf for path, leaf in leaves.items() if _is_kernel(path, leaf)}
+def kernels(params: Tree, quant_params: Tree) -> dict[str, tuple[Any, Any]]:
+  """Every kernel with the learned numbers of its quantizer, by path.
+
+  Args:
+    params: nested dict of arrays.
+    quant_params: from `init_tree`.
+
+  Raises:
+    ValueError: a kernel is neither [I, O] nor [L, I, O].
+  """
+  return {
+    path: (leaf, _learned(quant_params, path))
+    for path, leaf in _flatten(params).items()
+    if _is_kernel(path, leaf)
+  }
 
 
 def init_tree(quantizer: Choice, params: Tree) -> dict[str, Any]:
@@ -146,11 +166,12 @@ def fake_quant_tree(
     ValueError: a kernel is neither [I, O] nor [L, I, O], or its learned
       numbers are missing.
   """
-  leaves = _flatten(params)
-  quantized = _together(
-    quantizer, lambda chosen: chosen.fake_quant, _kernels(leaves), quant_params
+  quantized = together(
+    quantizer,
+    lambda chosen: chosen.fake_quant,
+    kernels(params, quant_params),
   )
-  return _unflatten(leaves | quantized)
+  return _unflatten(_flatten(params) | quantized)
 
 
 def pack_tree(
@@ -227,49 +248,6 @@ def describe_tree(quantizer: Choice, params: Tree) -> list[TensorRow]:
       )
     rows.append(TensorRow(path, leaf.shape, count, kind, planes, bits, stored))
   return rows
-
-
-def flip_rate(
-  quantizer: Choice,
-  before: Tree,
-  after: Tree,
-  quant_params_before: Tree,
-  quant_params_after: Tree,
-) -> jax.Array:
-  """Share of codes that differ between two parameter trees.
-
-  Args:
-    quantizer: one for all kernels, or a function of the path.
-    before: nested dict of arrays.
-    after: nested dict with the same kernels.
-    quant_params_before: learned numbers that belong to `before`.
-    quant_params_after: learned numbers that belong to `after`.
-
-  Returns:
-    [], float32, 0 to 1, over all kernels together.
-
-  Raises:
-    ValueError: there is no kernel, or the two trees have different ones.
-  """
-  old, new = _kernels(_flatten(before)), _kernels(_flatten(after))
-  if not old or _shapes(old) != _shapes(new):
-    raise ValueError(
-      "both trees must hold the same kernels, and at least one: got "
-      f"{_shapes(old)} and {_shapes(new)}"
-    )
-
-  def codes(chosen: Quantizer) -> Callable:
-    return lambda w, learned: chosen.quantize(w, learned)[0]
-
-  first = _together(quantizer, codes, old, quant_params_before)
-  second = _together(quantizer, codes, new, quant_params_after)
-  changed = sum(jnp.sum(first[path] != second[path]) for path in first)
-  total = sum(leaf.size for leaf in old.values())
-  return jnp.float32(changed) / total
-
-
-def _shapes(kernels: dict[str, jax.Array]) -> dict[str, tuple[int, ...]]:
-  return {path: leaf.shape for path, leaf in kernels.items()}
 
 
 def _packing(chosen: Quantizer) -> Callable[[jax.Array, Any], Packed]:

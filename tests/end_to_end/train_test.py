@@ -31,7 +31,8 @@ EVERY_LINE = """
   bits/stored_per_weight executor/unknown_rate executor/flip_rate
   speed/tasks_per_s speed/rows_per_s seconds/verify seconds/evaluate
   seconds/device pool/size novelty/behaviours trained/lengths depth/random
-  learnability/histogram constant/random constant/model
+  learnability/histogram constant/random constant/model ternary/zero_share
+  ternary/clipped_share ternary/dead_outputs ternary/scale_drift
 """.split()
 
 
@@ -56,12 +57,15 @@ def test_a_run_leaves_every_file(straight):
 
 def test_metrics_hold_what_every_run_writes(straight):
   lines = metrics.read(straight / "metrics.jsonl")
+  rows = json.loads((straight / "parameters.json").read_text())
+  kernels = sum(row["quantizer"] == "absmean" for row in rows)
   assert [line["step"] for line in lines] == [2, 4, 6, 8, 10, 12]
   assert [line["round"] for line in lines] == [1, 2, 3, 4, 5, 6]
   for line in lines:
     assert not set(EVERY_LINE) - set(line)
     assert np.isfinite(line["loss/total"])
     assert line["gap/logprob_max"] < 1e-4
+    assert len(line["ternary/kernels/flip_rate"]) == kernels
   seconds = [line["seconds"] for line in lines]
   assert seconds == sorted(seconds)
   reject = {k for k in lines[0] if k.startswith("reject/")}

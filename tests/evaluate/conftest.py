@@ -107,6 +107,13 @@ def _train_line(step: int) -> dict:
     "length/model": 12.5,
     "gap/logprob_max": 0.0,
     "ternary/flip_rate": 0.002,
+    "ternary/zero_share": 0.31,
+    "ternary/clipped_share": 0.0,
+    "ternary/dead_outputs": 0.0,
+    "ternary/scale_drift": 0.01,
+    "ternary/kernels/flip_rate": [0.002] * 9,  # as many as `workdir` has
+    "ternary/kernels/zero_share": [0.31] * 9,
+    "ternary/kernels/scale": [0.03 + 0.001 * step] * 9,
     "bits/stored_per_weight": 2.0625,
     "executor/unknown_rate": 0.0,
     "executor/flip_rate": 0.0,

@@ -17,7 +17,7 @@ def test_charts_end_in_the_last_values(workdir, written, last_values):
 def test_every_collapse_indicator_says_what_is_bad(workdir, written):
   source, _ = written(workdir)
   start = source.index("<h2>Collapse indicators")
-  panels = source[start : source.index("<h2>Bits", start)].split("<figure")[1:]
+  panels = source[start : source.index("<h2>Codes", start)].split("<figure")[1:]
   assert len(panels) == 6
   for panel in panels:
     assert '<p class="note">Bad: ' in panel

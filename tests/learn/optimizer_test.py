@@ -1,4 +1,4 @@
-"""Muon by stacks is Muon by matrices; everything else is AdamW."""
+"""Muon by stacks is Muon by matrices; all else is Adam; rates by hand."""
 
 import jax
 import jax.numpy as jnp
@@ -7,18 +7,28 @@ import optax
 import pytest
 from optax import contrib
 
-from bitzero_jax.learn.optimizer import OptimizerSpec, optimizer, schedule
+from bitzero_jax import config as config_lib
+from bitzero_jax.learn.optimizer import (
+  OptimizerSpec,
+  optimizer,
+  schedule,
+  weight_decay,
+)
 
 SPEC = OptimizerSpec(
   name="muon",
   learning_rate=0.01,
   muon_scale=3.0,
+  schedule="cosine",
+  second_stage_at=0.6,
+  second_stage_share=2 / 3,
   final_share=0.1,
   warmup=2,
   updates=10,
   b1=0.9,
   b2=0.98,
   weight_decay=0.0,
+  decay_until=1.0,
   clip=1e9,
 )
 SHAPES = {"a": (8, 8), "b": (8, 16), "c": (8, 8), "d": (16, 8)}
@@ -62,6 +72,47 @@ def test_the_schedule_warms_up_then_falls_to_its_share():
   assert values == sorted(values, reverse=True)
 
 
+def test_the_defaults_are_a_cosine_without_decay():
+  config = config_lib.default()
+  o, updates = config.optimizer, config_lib.total_updates(config)
+  rate = schedule(OptimizerSpec(updates=updates, **o.to_dict()))
+  expected = {0: 0, 50: 0.007, 100: 0.014, 1970: 0.00721, 3840: 0.00042}
+  for step, value in expected.items():
+    np.testing.assert_allclose(rate(step), value, rtol=1e-5, atol=1e-9)
+  assert (o.weight_decay, o.decay_until) == (0.0, 1.0)
+
+
+def test_two_stages_are_two_lines_to_the_same_end():
+  rate = schedule(SPEC._replace(schedule="two_stage"))
+  thousandths = [0, 5, 10, 8.875, 7.75, 6.625]  # to 5.5 at update 6
+  thousandths += [11 / 3, 3, 7 / 3, 5 / 3, 1, 1]
+  got = [1e3 * float(rate(step)) for step in range(12)]
+  np.testing.assert_allclose(got, thousandths, rtol=1e-5)
+
+
+def test_bitnet_s_two_stages():
+  spec = SPEC._replace(
+    schedule="two_stage",
+    learning_rate=1.5e-3,
+    final_share=0.0,
+    warmup=0,
+    updates=100_000,
+    second_stage_at=0.5,
+  )
+  rate = jax.jit(schedule(spec))  # as the optimizer's `update` is
+  np.testing.assert_allclose(rate(0), 1.5e-3, rtol=1e-4)
+  np.testing.assert_allclose(rate(49_999), 7.5e-4, rtol=1e-4)
+  np.testing.assert_allclose(rate(50_000), 5e-4, rtol=1e-4)
+  np.testing.assert_allclose(rate(100_000), 0, atol=1e-9)
+
+
+@pytest.mark.parametrize("share", [0.2, 1.0])
+def test_a_second_stage_outside_the_run_is_refused(share):
+  spec = SPEC._replace(schedule="two_stage", second_stage_at=share)
+  with pytest.raises(ValueError, match=f"second_stage_at={share} is update"):
+    schedule(spec)
+
+
 def test_a_run_shorter_than_its_warm_up_has_a_schedule():
   rate = schedule(SPEC._replace(warmup=20, updates=5))
   assert 0 < float(rate(5)) < SPEC.learning_rate
@@ -86,10 +137,9 @@ def test_stacked_muon_is_muon_of_each_matrix():
 
 
 @pytest.mark.parametrize("name", ["muon", "adamw"])
-def test_all_else_is_adamw(name):
-  spec = SPEC._replace(name=name, weight_decay=0.1)
-  got = walk(optimizer(spec))
-  plain = walk(optax.adamw(schedule(spec), spec.b1, spec.b2, weight_decay=0.1))
+def test_all_else_is_adam(name):
+  got = walk(optimizer(SPEC._replace(name=name, weight_decay=0.1)))
+  plain = walk(optax.adam(schedule(SPEC), SPEC.b1, SPEC.b2))
   for ours, theirs in zip(got, plain, strict=True):
     for room in ("norm", "embed"):
       jax.tree.map(
@@ -97,12 +147,54 @@ def test_all_else_is_adamw(name):
         ours[room],
         theirs[room],
       )
-    same = np.allclose(
-      ours["blocks"]["a"]["kernel"], theirs["blocks"]["a"]["kernel"], atol=1e-6
-    )
-    assert same == (name == "adamw") or not np.any(
-      theirs["blocks"]["a"]["kernel"]
-    )
+
+
+@pytest.mark.parametrize("name", ["muon", "adamw"])
+def test_matrices_are_decayed_as_the_field_does(name):
+  rate = schedule(SPEC)
+  plain = {
+    "adamw": optax.adamw(rate, SPEC.b1, SPEC.b2, weight_decay=0.1),
+    "muon": contrib.muon(lambda step: 3.0 * rate(step), weight_decay=0.1),
+  }
+  got = walk(optimizer(SPEC._replace(name=name, weight_decay=0.1)))
+  for ours, theirs in zip(got, walk(plain[name]), strict=True):
+    for matrix in ("a", "c"):  # optax's Muon also scales what is not square
+      np.testing.assert_allclose(
+        ours["blocks"][matrix]["kernel"],
+        theirs["blocks"][matrix]["kernel"],
+        rtol=0,
+        atol=1e-6,
+      )
+
+
+@pytest.mark.parametrize(("name", "scale"), [("muon", 3.0), ("adamw", 1.0)])
+def test_decay_shrinks_matrices_alone_and_ends(name, scale):
+  spec = SPEC._replace(name=name, weight_decay=0.5, decay_until=0.4)
+  rule = optimizer(spec)
+  params = tree(0) | {"quant": {"kernel": {"step": jnp.float32(0.3)}}}
+  nothing = jax.tree.map(jnp.zeros_like, params)
+  state = rule.init(params)
+  update = jax.jit(rule.update)
+  for step in range(6):
+    changes, state = update(nothing, state, params)
+    taken = float(schedule(spec)(step)) * scale * 0.5 if step < 4 else 0.0
+    for matrix in SHAPES:
+      np.testing.assert_allclose(
+        changes["blocks"][matrix]["kernel"],
+        -taken * params["blocks"][matrix]["kernel"],
+        rtol=1e-5,
+      )
+    for room in ("norm", "embed", "quant"):
+      assert not any(np.any(leaf) for leaf in jax.tree.leaves(changes[room]))
+
+
+def test_decay_is_a_number_unless_it_ends():
+  spec = SPEC._replace(weight_decay=0.1)
+  assert weight_decay(spec) == 0.1
+  until_half = weight_decay(spec._replace(decay_until=0.5))
+  assert callable(until_half)
+  values = [float(until_half(i)) for i in range(10)]
+  np.testing.assert_allclose(values, [0.1] * 5 + [0.0] * 5)
 
 
 def test_the_gradient_is_clipped_over_the_whole_tree():
@@ -126,3 +218,5 @@ def test_the_gradient_is_clipped_over_the_whole_tree():
 def test_an_unknown_name_is_refused():
   with pytest.raises(ValueError, match=r"optimizer.name='sgd' must be 'muon'"):
     optimizer(SPEC._replace(name="sgd"))
+  with pytest.raises(ValueError, match=r"optimizer.schedule='wsd' must be"):
+    optimizer(SPEC._replace(schedule="wsd"))

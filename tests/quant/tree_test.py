@@ -11,7 +11,6 @@ from bitzero_jax.quant import (
   Packed,
   describe_tree,
   fake_quant_tree,
-  flip_rate,
   init_tree,
   make,
   pack_tree,
@@ -147,27 +146,6 @@ def test_the_table_is_right_about_bytes_and_needs_no_values():
     assert sum(row.packed_bytes for row in rows) == real
 
 
-def test_flip_rate_counts_changed_codes():
-  q = make("digits", planes=2)
-  before = {
-    "a": {"kernel": jnp.ones((4, 3))},
-    "b": {"kernel": jnp.ones((2, 4, 1)), "bias": jnp.zeros(1)},
-  }
-  learned = jax.tree.map(
-    lambda step: jnp.full_like(step, 0.5), init_tree(q, before)
-  )
-  after = jax.tree.map(lambda x: x, before)
-  assert float(flip_rate(q, before, after, learned, learned)) == 0
-  after["a"]["kernel"] = before["a"]["kernel"].at[0, 0].add(0.5)
-  after["b"]["kernel"] = before["b"]["kernel"].at[1].add(-0.5)
-  after["b"]["bias"] = jnp.ones(1)
-  rate = functools.partial(flip_rate, q)
-  changed = jax.jit(rate)(before, after, learned, learned)
-  np.testing.assert_allclose(changed, 5 / 20, rtol=1e-6)
-  wider = jax.tree.map(lambda step: 2 * step, learned)
-  assert float(rate(before, before, learned, wider)) == 1
-
-
 def test_errors_name_the_leaf():
   q = make("absmean")
   conv = {"conv": {"kernel": jnp.ones((3, 3, 4, 4))}}
@@ -177,8 +155,3 @@ def test_errors_name_the_leaf():
     describe_tree(q, conv)
   with pytest.raises(ValueError, match="params must hold 'step'"):
     fake_quant_tree(make("digits"), _params(), {})
-  with pytest.raises(ValueError, match="same kernels"):
-    flip_rate(q, {}, {}, {}, {})
-  other = {"head": {"kernel": jnp.ones((2, 2))}}
-  with pytest.raises(ValueError, match="same kernels"):
-    flip_rate(q, other, {"head": {"kernel": jnp.ones((3, 2))}}, {}, {})
