@@ -92,7 +92,8 @@ def practise(
         params, state = practice.update(params, state, tasks, weight, learn_key)
     following = _write(practice, params, left, now)
     run(executor, archives, programs, misses=practice.misses)
-    run(executor, archives, others, practice.drawn, misses=True)
+    if others:
+      run(executor, archives, others, practice.drawn, misses=True)
     written += len(programs) + len(others)
     yield Standing(
       seconds=time.monotonic() - begin,
