@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
   evaluate.add_argument(
     "--samples",
     type=int,
-    help="answers sampled a task, for agreement; a list function has 16",
+    help="answers sampled a task, for agreement; list functions take 16",
   )
   evaluate.add_argument(
     "--checkpoint", default="last", choices=("last", "best")

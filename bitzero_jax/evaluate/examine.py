@@ -61,12 +61,13 @@ def _answering(
   """(params, tasks, pair) -> four lists by type, for exams like one.
 
   Answers, the log-probability of each, nats of the gold answer, and samples,
-  int32 [n, S, A], none where `samples` is 0.
+  int32 [n, S, A]; no samples where `samples` is 0.
+
   Compiled for a block of tasks, so that exams of any length share it.
   """
   tables = jax.tree.map(jnp.asarray, build(like.level))
   greedy = Solver(like.sizes, temperature=0, samples=1)
-  sampling = Solver(like.sizes, temperature=1, samples=samples)
+  sampling = Solver(like.sizes, temperature=1, samples=1)
   asked = jnp.ones(_ROWS, bool)
 
   @jax.jit
@@ -75,17 +76,22 @@ def _answering(
     posed, pairs = [tasks] * len(KINDS), [pair] * len(KINDS)
     rows = [asked] * len(KINDS)
 
-    def said(solver):
-      key = jax.random.key(block)  # the greedy need none
+    def said(solver, key):
       return solve(solver, network, weights, tables, posed, pairs, rows, key)
 
-    solved = said(greedy)
-    drawn = said(sampling) if samples else []
+    def one_more(key):
+      return [answers.answer for answers, _ in said(sampling, key)]
+
+    solved = said(greedy, jax.random.key(0))
+    drawn = []
+    if samples:  # one after the other: any number fits into memory
+      keys = jax.random.split(jax.random.key(block), samples)
+      drawn = [jnp.swapaxes(s, 0, 1) for s in jax.lax.map(one_more, keys)]
     return (
       [answers for answers, _ in solved],
       [rollout.log_prob.sum(axis=1) for _, rollout in solved],
       gold_nats(network, weights, tables, posed, pairs, like.sizes),
-      [many.answer.reshape(_ROWS, samples, -1) for many, _ in drawn],
+      drawn,
     )
 
   ready: list[Callable[..., Any]] = []
@@ -136,8 +142,8 @@ def _examiner(answer: Callable[..., Any], exam: Exam, judge: Judge) -> Examiner:
         for name, mine in zip(KINDS, log_prob, strict=True)
       },
       agreement={
-        name: agreement(judge.executor, mine, many)
-        for name, mine, many in zip(KINDS, answers, drawn, strict=False)
+        KINDS[kind]: agreement(judge.executor, answers[kind], many)
+        for kind, many in enumerate(drawn)
       },
     )
 

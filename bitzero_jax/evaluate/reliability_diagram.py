@@ -80,7 +80,7 @@ def _diagram(sat: Graded, kind: str) -> str:
     f"{kind.capitalize()}: accuracy by confidence",
     legend,
     "".join(parts),
-    "Below the dashed line: too confident. Bars: tasks in each tenth.",
+    "Below the dashed line: too confident. Bars: tasks.",
     height,
   )
 
