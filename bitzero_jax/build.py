@@ -391,7 +391,9 @@ def build_parts(config: Any) -> parts.Parts:
     buffer_rows=config.solve.buffer_rows,
     probe_by_samples=config.probe.method == "samples",
     curriculum=curriculum,
-    solver_reward=functools.partial(reward.solver_reward, config.learn.wrong),
+    solver_reward=functools.partial(
+      reward.solver_reward, config.learn.wrong, config.learn.confidence_weight
+    ),
     normalize=advantage.normalize,
     policy_rows=policy_rows,
     imitation_rows=functools.partial(

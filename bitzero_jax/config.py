@@ -162,6 +162,8 @@ def default() -> Any:
   c.learn.clip_low = 0.2  # importance ratios are clipped to [1 - low, 1 + high]
   c.learn.clip_high = 0.28
   c.learn.wrong = 0.0  # solver's reward for a wrong answer; right earns 1
+  c.learn.confidence_weight = 0.0  # of (probability of the answer - right)^2,
+  # taken from the solver's reward
 
   c.optimizer = ConfigDict()
   c.optimizer.name = "muon"  # for matrices; everything else takes Adam
@@ -305,6 +307,7 @@ def validate(config: Any) -> None:
     f"devices={config.devices} must be 1 for seeds={config.seeds}",
   )
   _within(config, "quant.planes", 1, 5)
+  _within(config, "learn.confidence_weight", 0.0, 1.0)
   _within(
     config, "solve.buffer_rows propose.references propose.measured", 0, 1 << 20
   )

@@ -56,7 +56,9 @@ def _parser() -> argparse.ArgumentParser:
   )
   evaluate.add_argument("--data", help="file of list_functions or cruxeval")
   evaluate.add_argument(
-    "--samples", type=int, help="programs sampled a list function, else 16"
+    "--samples",
+    type=int,
+    help="answers sampled a task, for agreement; list functions take 16",
   )
   evaluate.add_argument(
     "--checkpoint", default="last", choices=("last", "best")
@@ -210,10 +212,6 @@ def _train(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   return 0
 
 
-def _samples(options: argparse.Namespace, default: int) -> int:
-  return default if options.samples is None else options.samples
-
-
 def _evaluate(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   with _bad_input():
     from bitzero_jax import trained
@@ -222,7 +220,7 @@ def _evaluate(options: argparse.Namespace, overrides: Sequence[str]) -> int:
     with trained.opened(folder, options.checkpoint) as model:
       if options.practice is None:
         evaluation = trained.evaluate(
-          model, options.suite, options.data, _samples(options, 16)
+          model, options.suite, options.data, options.samples
         )
       else:
         evaluation = _practise_suite(model, options, overrides)
@@ -242,9 +240,15 @@ def _evaluate(options: argparse.Namespace, overrides: Sequence[str]) -> int:
 
     print(list_functions.lines(result))
     return 0
+  from bitzero_jax.evaluate import calibration
+
   for name, value in result.items():
+    if calibration.is_measure(name):
+      continue
     shown = f"{value:.3f}" if isinstance(value, float) else value
     print(f"{name:32} {shown}")
+  for line in calibration.table(result):
+    print(line)
   return 0
 
 
@@ -284,7 +288,8 @@ def _solve(options: argparse.Namespace, overrides: Sequence[str]) -> int:
 
     examples = puzzle.read_examples(options.examples)
     with trained.opened(Path(options.workdir), options.checkpoint) as model:
-      answers = trained.solve(model, examples, _samples(options, 256))
+      samples = 256 if options.samples is None else options.samples
+      answers = trained.solve(model, examples, samples)
   for line in puzzle.table(answers, len(examples)):
     print(line)
   return 0 if any(a.right == len(examples) for a in answers) else 3

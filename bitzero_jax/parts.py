@@ -41,7 +41,7 @@ class Parts(NamedTuple):
     buffer_rows: pool tasks of each type that are solved beside the fresh ones.
     probe_by_samples: take solve rates from graded samples, not from `probe`.
     curriculum: what a proposal earns, and which tasks are trained on.
-    solver_reward: (graded, asked) -> (reward, counts).
+    solver_reward: (graded, asked, log-probs) -> (reward, counts).
     normalize: (reward, counts, group, groups) -> (advantage, collapsed).
     policy_rows: (Rollout, advantage, counts) -> rows for `learn`.
     imitation_rows: (tables, Drafts, weight, key) -> further rows for `learn`.

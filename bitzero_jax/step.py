@@ -204,7 +204,9 @@ def _reward_solver(
   policy, collapsed, rates = {}, [], []
   grades = jnp.split(graded, len(KINDS))
   for kind, name in enumerate(KINDS):
-    reward, counts = parts.solver_reward(grades[kind], solved.asked[kind])
+    reward, counts = parts.solver_reward(
+      grades[kind], solved.asked[kind], solved.rollouts[kind].log_prob
+    )
     group = jnp.zeros(reward.shape, jnp.int32)
     advantage, flat = parts.normalize(reward, counts, group, 1)
     policy[name] = parts.policy_rows(solved.rollouts[kind], advantage, counts)

@@ -20,6 +20,8 @@ from bitzero_jax.runtime import checkpoint, workdir
 from bitzero_jax.verify.executor import Executor
 from bitzero_jax.verify.judge import Judge
 
+LIST_SAMPLES = 16  # programs for each list function, by default
+
 
 class Trained(NamedTuple):
   """What a workdir's checkpoint holds, with the means to use it.
@@ -67,7 +69,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-  model: Trained, suite: str, data: str | None, samples: int
+  model: Trained, suite: str, data: str | None, samples: int | None
 ) -> Evaluation:
   """Scores a model on one suite.
 
@@ -75,7 +77,9 @@ def evaluate(
     model: from `opened`.
     suite: "heldout", "human", "list_functions" or "cruxeval".
     data: file of the last two.
-    samples: programs sampled for each list function.
+    samples: answers sampled for each task beside the graded one, to measure
+      agreement; default none. For list functions the programs to choose from,
+      default 16. cruxeval takes none.
 
   Raises:
     ValueError: the suite needs a file, or the file is not what it should be.
@@ -84,8 +88,11 @@ def evaluate(
     raise ValueError(f"--suite={suite} needs --data=FILE")
   if suite in ("heldout", "human") and data is not None:
     raise ValueError(f"--suite={suite} takes no --data")
-  if samples < 1:
-    raise ValueError(f"--samples={samples} must be at least 1")
+  if samples is not None:
+    if samples < 1:
+      raise ValueError(f"--samples={samples} must be at least 1")
+    if suite == "cruxeval":
+      raise ValueError(f"--suite={suite} takes no --samples={samples}")
   config = model.config
   judge = Judge(model.executor, config.language.pairs)
   network = build.build_network(config)
@@ -99,8 +106,10 @@ def evaluate(
       if suite == "heldout"
       else build.build_human_exam(config, model.executor)
     )
-    graded = examiner(network, exam, judge)(model.params)
+    graded = examiner(network, exam, judge, samples or 0)(model.params)
     scores = _scores(model.executor, exam, graded)
+    if samples:
+      scores["samples"] = samples
     return Evaluation(head | scores, graded_lib.to_record(suite, graded))
   assert data is not None  # checked above, for the type checker
   if suite == "list_functions":
@@ -112,7 +121,7 @@ def evaluate(
       functions,
       level,
       language.sizes,
-      samples=samples,
+      samples=LIST_SAMPLES if samples is None else samples,
       key=jax.random.key(config.seed),
     )
     graded = list_functions.to_graded(functions, answers, level)

@@ -169,6 +169,7 @@ def test_names_here_are_the_names_in_the_tables():
     ),
     ({"learn__hindsight": -1.0}, ["learn.hindsight=-1.0"]),
     ({"learn__shown_weight": -1.0}, ["learn.shown_weight=-1.0"]),
+    ({"learn__confidence_weight": 1.5}, ["learn.confidence_weight=1.5"]),
     ({"solve__fresh_rows": 0}, ["solve.fresh_rows=0"]),
     ({"solve__fresh_rows": 1000}, ["solve.fresh_rows=1000"]),
     (

@@ -10,7 +10,7 @@ from bitzero_jax import build, trained
 from bitzero_jax import config as config_lib
 from bitzero_jax.evaluate.graded import from_record
 from bitzero_jax.runtime import checkpoint, workdir
-from bitzero_jax.state import RIGHT
+from bitzero_jax.state import KINDS, RIGHT
 
 BARRED = np.zeros((1, 2), np.uint32)
 
@@ -86,11 +86,12 @@ def test_what_was_never_trained_is_refused(tmp_path):
 @pytest.mark.parametrize(
   ("suite", "data", "samples", "said"),
   [
-    ("list_functions", None, 1, "needs --data=FILE"),
-    ("cruxeval", None, 1, "needs --data=FILE"),
-    ("heldout", "x", 1, "takes no --data"),
-    ("human", "x", 1, "takes no --data"),
+    ("list_functions", None, None, "needs --data=FILE"),
+    ("cruxeval", None, None, "needs --data=FILE"),
+    ("heldout", "x", None, "takes no --data"),
+    ("human", "x", None, "takes no --data"),
     ("heldout", None, 0, "must be at least 1"),
+    ("cruxeval", "x", 4, "takes no --samples=4"),
   ],
 )
 def test_a_suite_takes_what_it_needs(model, suite, data, samples, said):
@@ -99,17 +100,18 @@ def test_a_suite_takes_what_it_needs(model, suite, data, samples, said):
 
 
 def test_scores_repeat_and_stand_beside_the_constant(model):
-  evaluation = trained.evaluate(model, "heldout", None, 1)
+  evaluation = trained.evaluate(model, "heldout", None, None)
   once = evaluation.scores
   assert (once["suite"], once["round"], once["tasks"]) == ("heldout", 4, 12)
   assert len(once["constant_answers"]) == 3
   for name in ("deduction", "abduction", "induction", "constant"):
     assert 0 <= once[name] <= 1
-  assert trained.evaluate(model, "heldout", None, 1) == evaluation
+  assert not [name for name in once if name.startswith("agreement/")]
+  assert trained.evaluate(model, "heldout", None, None) == evaluation
 
 
 def test_an_evaluation_is_saved_task_by_task(model, folder):
-  evaluation = trained.evaluate(model, "human", None, 1)
+  evaluation = trained.evaluate(model, "human", None, 4)
   path = trained.save(folder, evaluation)
   assert path == folder / "evaluations" / "human.json"
   saved = json.loads(path.read_text())
@@ -118,6 +120,14 @@ def test_an_evaluation_is_saved_task_by_task(model, folder):
   graded = from_record(saved["tasks"])
   right = graded.grade["abduction"][~graded.beyond] == RIGHT
   assert right.sum() / right.size == evaluation.scores["abduction"]
+  assert saved["scores"]["samples"] == 4
+  for kind in KINDS:
+    shares = graded.agreement[kind] * 4
+    assert set(shares.tolist()) <= {0.0, 1.0, 2.0, 3.0, 4.0}
+    assert graded.probability[kind].shape == shares.shape
+    for measure in ("ece", "brier", "coverage_95"):
+      for room in ("", "agreement/"):
+        assert 0 <= saved["scores"][f"{room}{measure}/{kind}"] <= 1
 
 
 def test_solve_repeats_and_counts_every_sample(model):

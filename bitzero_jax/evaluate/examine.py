@@ -1,4 +1,7 @@
-"""Sits a model for an exam: greedy answers, graded by the executor."""
+"""Sits a model for an exam: greedy answers, graded by the executor.
+
+Letters: B = rows of a block, S = samples of a task, A = answer tokens.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bitzero_jax.evaluate import calibration
+from bitzero_jax.evaluate.agreement import agreement
 from bitzero_jax.evaluate.exam import Exam
 from bitzero_jax.evaluate.graded import Graded, digest
 from bitzero_jax.language.grammar import PAD
@@ -22,56 +27,82 @@ Examiner = Callable[[Any], Graded]
 _ROWS = 128  # tasks answered in one device call
 
 
-def examiner(network: Network, exam: Exam, judge: Judge) -> Examiner:
+def examiner(
+  network: Network, exam: Exam, judge: Judge, samples: int = 0
+) -> Examiner:
   """Prepares the answering, which the first call compiles.
 
+  Args:
+    network: the model.
+    exam: the tasks.
+    judge: grades the answers.
+    samples: S, drawn for each task beside its answer, always the same ones, to
+      measure agreement; 0 for none.
+
   Returns:
-    params -> Graded: what the executor says of greedy answers, and the
-    log-loss of the gold ones, from the same compiled function.
+    params -> Graded: what the executor says of greedy answers, with their
+    probability, and the log-loss of the gold ones, from the same compiled
+    function.
   """
-  return examiners(network, [exam], judge)[0]
+  return examiners(network, [exam], judge, samples)[0]
 
 
 def examiners(
-  network: Network, exams: Sequence[Exam], judge: Judge
+  network: Network, exams: Sequence[Exam], judge: Judge, samples: int = 0
 ) -> list[Examiner]:
   """The same for exams of one level, which share a compilation."""
-  answer = _answering(network, exams[0])
+  answer = _answering(network, exams[0], samples)
   return [_examiner(answer, exam, judge) for exam in exams]
 
 
-def _answering(network: Network, like: Exam) -> Callable[..., Any]:
-  """(params, tasks, pair) -> (answers, nats), by type, for exams like one.
+def _answering(
+  network: Network, like: Exam, samples: int
+) -> Callable[..., Any]:
+  """(params, tasks, pair) -> four lists by type, for exams like one.
+
+  Answers, the log-probability of each, nats of the gold answer, and samples,
+  int32 [n, S, A]; no samples where `samples` is 0.
 
   Compiled for a block of tasks, so that exams of any length share it.
   """
   tables = jax.tree.map(jnp.asarray, build(like.level))
-  solver = Solver(like.sizes, temperature=0, samples=1)
+  greedy = Solver(like.sizes, temperature=0, samples=1)
+  sampling = Solver(like.sizes, temperature=1, samples=1)
   asked = jnp.ones(_ROWS, bool)
 
   @jax.jit
-  def answer(params, tasks, pair):
+  def answer(params, tasks, pair, block):
     weights = network.weights(params)
     posed, pairs = [tasks] * len(KINDS), [pair] * len(KINDS)
-    solved = solve(
-      solver,
-      network,
-      weights,
-      tables,
-      posed,
-      pairs,
-      [asked] * len(KINDS),
-      jax.random.key(0),
+    rows = [asked] * len(KINDS)
+
+    def said(solver, key):
+      return solve(solver, network, weights, tables, posed, pairs, rows, key)
+
+    def one_more(key):
+      return [answers.answer for answers, _ in said(sampling, key)]
+
+    solved = said(greedy, jax.random.key(0))
+    drawn = []
+    if samples:  # one after the other: any number fits into memory
+      keys = jax.random.split(jax.random.key(block), samples)
+      drawn = [jnp.swapaxes(s, 0, 1) for s in jax.lax.map(one_more, keys)]
+    return (
+      [answers for answers, _ in solved],
+      [rollout.log_prob.sum(axis=1) for _, rollout in solved],
+      gold_nats(network, weights, tables, posed, pairs, like.sizes),
+      drawn,
     )
-    nats = gold_nats(network, weights, tables, posed, pairs, like.sizes)
-    return [answers for answers, _ in solved], nats
 
   ready: list[Callable[..., Any]] = []
 
   def ask(params, tasks, pair):
     count = len(pair)
     blocks = np.arange(count + -count % _ROWS).reshape(-1, _ROWS) % count
-    posed = [(take(tasks, rows), pair[rows]) for rows in blocks]
+    posed = [
+      (take(tasks, rows), pair[rows], np.uint32(number))
+      for number, rows in enumerate(blocks)
+    ]
     if not ready:
       ready.append(compiled(answer.trace(params, *posed[0])))
     said = jax.device_get([ready[0](params, *block) for block in posed])
@@ -94,7 +125,7 @@ def _examiner(answer: Callable[..., Any], exam: Exam, judge: Judge) -> Examiner:
   )
 
   def examine(params) -> Graded:
-    answers, nats = answer(params, exam.tasks, exam.pair)
+    answers, log_prob, nats, drawn = answer(params, exam.tasks, exam.pair)
     return Graded(
       exam=mark,
       names=exam.names,
@@ -106,16 +137,25 @@ def _examiner(answer: Callable[..., Any], exam: Exam, judge: Judge) -> Examiner:
       },
       nats=dict(zip(KINDS, nats, strict=True)),
       tokens=tokens,
+      probability={
+        name: np.minimum(np.exp(mine), 1.0)
+        for name, mine in zip(KINDS, log_prob, strict=True)
+      },
+      agreement={
+        KINDS[kind]: agreement(judge.executor, answers[kind], many)
+        for kind, many in enumerate(drawn)
+      },
     )
 
   return examine
 
 
 def summarize(graded: Graded) -> dict[str, float]:
-  """Accuracies and log-losses: over the trained lengths, and by bucket.
+  """Accuracies and log-losses by bucket and over the trained lengths.
 
   Log-losses, under "eval/nll/...", are nats per token of the gold answer.
-  Unknown verdicts are neither right nor wrong and leave the average.
+  Unknown verdicts are neither right nor wrong and leave the average. Beside
+  them stands what `calibration.scores` gives.
   """
   result = {}
   for name, grade in graded.grade.items():
@@ -129,7 +169,7 @@ def summarize(graded: Graded) -> dict[str, float]:
         result[f"eval/{name}/{bucket}"] = _share(grade, mine & known)
       if mine.any():
         result[f"eval/nll/{name}/{bucket}"] = _mean(nats, tokens, mine)
-  return result
+  return result | calibration.scores(graded)
 
 
 def _share(grade: np.ndarray, where: np.ndarray) -> float:

@@ -11,15 +11,20 @@ WIDTH, HEIGHT = 400, 232
 
 
 def figure(
-  title: str, legend: list[tuple[str, int, bool]], body: str, note: str
+  title: str,
+  legend: list[tuple[str, int, bool]],
+  body: str,
+  note: str,
+  height: int = HEIGHT,
 ) -> str:
   """A caption, a legend, a drawing and a line below it.
 
   Args:
     title: the caption, also for who cannot see the drawing.
     legend: name, color and whether dashed, for each key.
-    body: SVG inside WIDTH by HEIGHT.
+    body: SVG inside WIDTH by `height`.
     note: the line below.
+    height: of the drawing.
   """
   keys = "".join(
     f'<span class="key c{color}{" dash" if dashed else ""}">'
@@ -30,7 +35,7 @@ def figure(
   return (
     f'<figure class="chart"><figcaption>{label}</figcaption>'
     f'<p class="legend">{keys}</p>'
-    f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
+    f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">'
     f'{body}</svg><p class="note">{html.escape(note)}</p></figure>'
   )
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 _DECIMALS = 4  # of nats in a file
+_SHARE_DECIMALS = 6  # of confidences
 
 
 class Graded(NamedTuple):
@@ -25,6 +26,10 @@ class Graded(NamedTuple):
     nats: task type -> float [n], minus the log-probability of the whole gold
       answer, over the whole vocabulary. Types that have none are left out.
     tokens: task type -> int [n], of the gold answer.
+    probability: task type -> float [n], of the whole graded answer under the
+      grammar's mask. Types that have none are left out.
+    agreement: task type -> float [n], share of samples that mean the same as
+      the graded answer. Types that were not sampled are left out.
   """
 
   exam: str
@@ -34,6 +39,8 @@ class Graded(NamedTuple):
   grade: dict[str, np.ndarray]
   nats: dict[str, np.ndarray]
   tokens: dict[str, np.ndarray]
+  probability: dict[str, np.ndarray]
+  agreement: dict[str, np.ndarray]
 
   @property
   def beyond(self) -> np.ndarray:
@@ -55,7 +62,8 @@ def to_record(suite: str, graded: Graded) -> dict[str, Any]:
   """A flat dict of plain values, as a line of JSON holds them.
 
   Its fields: "suite", "exam", "names", "bucket", "program", and "grade/TYPE",
-  "nats/TYPE", "tokens/TYPE" with a value a task.
+  "nats/TYPE", "tokens/TYPE", "probability/TYPE" and, where answers were
+  sampled, "agreement/TYPE", with a value a task.
   """
   record: dict[str, Any] = {
     "suite": suite,
@@ -70,6 +78,10 @@ def to_record(suite: str, graded: Graded) -> dict[str, Any]:
     exact = np.asarray(nats, np.float64)
     record[f"nats/{kind}"] = np.round(exact, _DECIMALS).tolist()
     record[f"tokens/{kind}"] = graded.tokens[kind].tolist()
+  for field in ("probability", "agreement"):
+    for kind, share in getattr(graded, field).items():
+      exact = np.asarray(share, np.float64)
+      record[f"{field}/{kind}"] = np.round(exact, _SHARE_DECIMALS).tolist()
   return record
 
 
@@ -95,4 +107,6 @@ def from_record(record: Mapping[str, Any]) -> Graded:
     grade=each("grade", int),
     nats=each("nats", float),
     tokens=each("tokens", int),
+    probability=each("probability", float),
+    agreement=each("agreement", float),
   )

@@ -201,6 +201,8 @@ def to_graded(
     },
     nats={},
     tokens={},
+    probability={},
+    agreement={},
   )
 
 

@@ -65,6 +65,20 @@ HELD_OUT = (
     "Of the gold answers to the same tasks. It can disagree with accuracy.",
   ),
   Panel(
+    "Calibration error by task type",
+    "expected calibration error",
+    _by_type("eval/ece"),
+    "Of the answer's probability. Abduction and induction have many right"
+    " answers.",
+  ),
+  Panel(
+    "Coverage at 95 % precision",
+    "share of tasks",
+    _by_type("eval/coverage_95"),
+    "Most confident first, as far as 95 % are right.",
+    share=True,
+  ),
+  Panel(
     "Tasks written by people",
     "share of answers right",
     _by_type("eval/human"),

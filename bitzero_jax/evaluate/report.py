@@ -35,6 +35,7 @@ from bitzero_jax.evaluate.proposed_tasks import (
   solve_rate_histogram,
   trained_lengths,
 )
+from bitzero_jax.evaluate.reliability_diagram import reliability_diagrams
 from bitzero_jax.evaluate.run_record import (
   all_metrics,
   config_table,
@@ -42,6 +43,7 @@ from bitzero_jax.evaluate.run_record import (
   key_numbers,
 )
 from bitzero_jax.runtime import metrics
+from bitzero_jax.runtime.workdir import EVALUATIONS_FOLDER
 
 REPORT_FILE = "report.html"
 
@@ -54,7 +56,8 @@ def write_report(
   """Writes `report.html` into `workdir`, replacing an older one in one move.
 
   Reads `metrics.jsonl` and, where they exist, `config.json`,
-  `environment.json`, `parameters.json` and `tasks.jsonl`.
+  `environment.json`, `parameters.json`, `tasks.jsonl`, `graded.jsonl` and
+  `evaluations/heldout.json`.
 
   Args:
     workdir: the folder of the run.
@@ -77,11 +80,15 @@ def write_report(
   config = _load(workdir / "config.json", dict)
   environment = _load(workdir / "environment.json", dict)
   parameters = _load(workdir / "parameters.json", list)
-  tasks_path = workdir / metrics.TASKS_FILE
-  tasks = metrics.read(tasks_path) if tasks_path.is_file() else []
+  tasks, graded = (
+    metrics.read(workdir / file) if (workdir / file).is_file() else []
+    for file in (metrics.TASKS_FILE, metrics.GRADED_FILE)
+  )
+  evaluation = _load(workdir / EVALUATIONS_FOLDER / "heldout.json", dict)
 
   sections = (
     ("Held-out accuracy", held_out(lines)),
+    ("Confidence", reliability_diagrams(graded, evaluation)),
     ("Training", grid(*draw(lines, TRAINING), solve_rate_histogram(lines))),
     (
       "Proposals",

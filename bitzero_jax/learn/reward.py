@@ -39,14 +39,31 @@ LEARNABILITY: dict[str, Learnability] = {
 
 
 def solver_reward(
-  wrong: float, graded: jax.Array, asked: jax.Array
+  wrong: float,
+  confidence_weight: float,
+  graded: jax.Array,
+  asked: jax.Array,
+  log_prob: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
   """Reward of each answer and whether it counts: float32 [B], bool [B].
 
+  With w = `confidence_weight` above 0, an answer that was sampled with
+  probability c pays w (c - y)^2, where y is 1 if it is right and else 0: the
+  Brier score of RLCR, arXiv:2507.16806, whose models say their confidence in
+  words; here it is the sampling policy's own probability. Up to w = 1 a right
+  answer earns at least as much as any wrong one (with `wrong` <= 0). The reward
+  is a constant to the learner: no gradient flows through c.
+
   Args:
     wrong: reward of a wrong answer; a right one earns 1.
+    confidence_weight: w, static; 0 leaves the reward as it is.
     graded: int32 [B] of RIGHT, WRONG, UNKNOWN.
     asked: bool [B].
+    log_prob: float32 [B, A], of each sampled token, 0 on padding.
   """
-  reward = jnp.where(graded == RIGHT, 1.0, wrong)
+  right = graded == RIGHT
+  reward = jnp.where(right, 1.0, wrong)
+  if confidence_weight:
+    confidence = jnp.exp(jax.lax.stop_gradient(log_prob).sum(axis=1))
+    reward -= confidence_weight * (confidence - right) ** 2
   return reward, asked & (graded >= 0)

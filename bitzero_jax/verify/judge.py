@@ -68,13 +68,14 @@ class Judge:
   """Asks the executor about rows of tokens.
 
   Attributes:
+    executor: what it asks.
     failure: the first exception that a call met, or None.
     seconds: wall time spent in calls.
   """
 
   def __init__(self, executor: Executor, pairs: int):
     """Keeps the executor; `pairs` is N, pairs to keep for a sound task."""
-    self._executor = executor
+    self.executor = executor
     self._pairs = pairs
     self._behaviours: dict[str, Behaviour] = {}
     self.failure: Exception | None = None
@@ -113,7 +114,7 @@ class Judge:
       for text, own in zip(sources, texts, strict=True):
         probes = () if text in self._behaviours else PROBE_TEXTS
         jobs.append(Job(text, tuple(f"[{v}]" for v in (*own, *probes))))
-      results = self._executor.run(jobs)
+      results = self.executor.run(jobs)
       for i, verdicts in enumerate(results):
         own, probes = verdicts[:tried], verdicts[tried:]
         if probes:
@@ -163,7 +164,7 @@ class Judge:
         jobs.append(Job(source, tuple(f"[{v}]" for v in inputs)))
         expected.append(gold)
         rows.append(i)
-      results = self._executor.run(jobs)
+      results = self.executor.run(jobs)
       for i, verdicts, gold in zip(rows, results, expected, strict=True):
         graded[i] = compare(verdicts, gold)
     return graded

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from bitzero_jax.evaluate import arms
+from bitzero_jax.state import KINDS
 
 PAIR = "[3,1,2]->[1,2,3]"
 
@@ -200,12 +201,19 @@ def test_an_evaluation_is_saved_where_that_is_asked(
   folder = tmp_path / "run"
   shutil.copytree(straight, folder)
   command = ["evaluate", f"--workdir={folder}", "--suite=human"]
-  assert bitzero(*command).returncode == 0
+  done = bitzero(*command)
+  assert done.returncode == 0, done.stderr
   assert not (folder / "evaluations").exists()
-  assert bitzero(*command, "--save").returncode == 0
+  assert "coverage at 95 %" in done.stdout
+  assert "agreement" not in done.stdout
+  done = bitzero(*command, "--samples=2", "--save")
+  assert done.returncode == 0, done.stderr
+  rows = [line.split() for line in done.stdout.splitlines()]
+  assert [row[0] for row in rows if row[1:2] == ["agreement"]] == list(KINDS)
   saved = json.loads((folder / "evaluations" / "human.json").read_text())
   assert (saved["scores"]["round"], saved["scores"]["step"]) == (6, 12)
-  assert len(saved["tasks"]["grade/abduction"]) == 172
+  for field in ("grade", "probability", "agreement"):
+    assert len(saved["tasks"][f"{field}/abduction"]) == 172
 
 
 def test_solve_says_whether_it_found_a_program(bitzero, straight):

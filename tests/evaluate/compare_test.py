@@ -35,6 +35,8 @@ def sat(suite, seed, share, rng):
     grade=grade,
     nats=nats,
     tokens=tokens,
+    probability={},
+    agreement={},
   )
 
 

@@ -1,5 +1,8 @@
 """A model sits an exam, greedily."""
 
+import dataclasses
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +17,7 @@ from bitzero_jax.language import levels, rows
 from bitzero_jax.language.grammar import VOCABULARY
 from bitzero_jax.language.layout import Sizes
 from bitzero_jax.models.network import Network
+from bitzero_jax.solve import Solver, gold_probability, solve
 from bitzero_jax.state import KINDS, RIGHT, UNKNOWN, WRONG
 from bitzero_jax.verify.executor import Executor
 from bitzero_jax.verify.judge import Bounds, Judge
@@ -23,6 +27,7 @@ SIZES = Sizes(
   program=LEVEL.program, value=LEVEL.items + 2, shown=4, hidden=2, references=1
 )
 BOUNDS = Bounds(*map(np.int32, (LEVEL.items, LEVEL.low, LEVEL.high)))
+LOSSES = re.compile("eval/(nll|ece|brier)/")
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +92,9 @@ def test_one_who_knows_every_answer_has_full_marks(exam, judge):
   for name in KINDS:
     assert (graded.grade[name] == RIGHT).all(), name
   summary = summarize(graded)
-  nats = {n: v for n, v in summary.items() if n.startswith("eval/nll/")}
-  assert set(nats.values()) == {0.0}
-  assert {v for n, v in summary.items() if n not in nats} == {1.0}
+  losses = {n: v for n, v in summary.items() if LOSSES.match(n)}
+  assert max(losses.values()) == pytest.approx(0.0, abs=1e-6)
+  assert {v for n, v in summary.items() if n not in losses} == {1.0}
 
 
 def untrained():
@@ -136,6 +141,47 @@ def test_the_log_loss_is_that_of_the_gold_answer_token_by_token(exam, judge):
   assert summary["eval/nll/induction"] == pytest.approx(mean)
 
 
+def test_the_probability_is_that_of_the_greedy_answer(exam, judge):
+  net, params = untrained()
+  graded = examiner(net, exam, judge)(params)
+  assert graded.agreement == {}
+  tables = jax.tree.map(jnp.asarray, levels.build(exam.level))
+  tasks, pair = jax.tree.map(jnp.asarray, (exam.tasks, exam.pair))
+  ones = jnp.ones(len(pair), bool)
+
+  @jax.jit
+  def expected(params):
+    weights = net.weights(params)
+    solver = Solver(exam.sizes, temperature=0, samples=1)
+    three = [tasks] * 3, [pair] * 3, [ones] * 3
+    answered = solve(solver, net, weights, tables, *three, jax.random.key(0))
+    # The outputs that were said, as if they were the gold ones.
+    said = answered[0][0].answer[:, None]
+    other = dataclasses.replace(tasks, outputs=jnp.repeat(said, 6, axis=1))
+    return gold_probability(net, weights, tables, [other] * 3, exam.sizes)[0]
+
+  first = np.asarray(pair) == 0  # the pair that `gold_probability` asks about
+  assert first.any()
+  np.testing.assert_allclose(
+    graded.probability["deduction"][first], expected(params)[first], rtol=1e-4
+  )
+  for name in KINDS:
+    assert (graded.probability[name] > 0).all()
+    assert (graded.probability[name] <= 1).all()
+
+
+def test_samples_agree_with_an_answer_as_often_as_it_is_probable(exam, judge):
+  net, params = untrained()
+  examine = examiner(net, exam, judge, samples=16)
+  one, again = examine(params), examine(params)
+  jax.tree.map(np.testing.assert_array_equal, one[2:], again[2:])
+  # Equal outputs alone mean the same, so this is an estimate of that.
+  share, chance = one.agreement["deduction"], one.probability["deduction"]
+  spread = np.sqrt(np.mean(chance * (1 - chance)) / 16 / len(share))
+  assert abs(np.mean(share - chance)) < 4 * spread
+  assert set((share * 16 % 1).tolist()) == {0.0}
+
+
 def test_a_summary_leaves_unknown_verdicts_and_long_programs_out(exam):
   grades = {name: np.full(len(exam.pair), WRONG) for name in KINDS}
   mine = np.flatnonzero(exam.bucket == 1)
@@ -145,7 +191,7 @@ def test_a_summary_leaves_unknown_verdicts_and_long_programs_out(exam):
   grades["induction"][exam.bucket == 2] = UNKNOWN
   ones = {name: np.ones(len(exam.pair), int) for name in KINDS}
   summary = summarize(
-    Graded("", exam.names, exam.bucket, exam.pair, grades, ones, ones)
+    Graded("", exam.names, exam.bucket, exam.pair, grades, ones, ones, {}, {})
   )
   trained = int((exam.bucket < 3).sum())
   assert summary["eval/deduction"] == pytest.approx(1 / (trained - 1))

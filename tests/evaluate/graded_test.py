@@ -24,6 +24,8 @@ GRADED = Graded(
   },
   nats={"deduction": np.array([0.12345, 2.0, 3.5], np.float32)},
   tokens={"deduction": np.array([3, 1, 4])},
+  probability={"deduction": np.array([1.0, 0.123456789, 0.5])},
+  agreement={"induction": np.array([0.25, 0.0, 1.0])},
 )
 
 
@@ -34,13 +36,21 @@ def test_a_record_is_read_back():
   back = from_record(record | {"step": 7})
   assert (back.exam, back.names) == (GRADED.exam, GRADED.names)
   np.testing.assert_array_equal(back.beyond, [False, False, True])
-  for name in ("bucket", "program", "grade", "tokens"):
+  for name in ("bucket", "program", "grade", "tokens", "agreement"):
     mine, theirs = getattr(GRADED, name), getattr(back, name)
     np.testing.assert_equal(theirs, mine)
   assert back.nats.keys() == GRADED.nats.keys()
   np.testing.assert_allclose(
     back.nats["deduction"], GRADED.nats["deduction"], atol=1e-4
   )
+  assert back.probability["deduction"].tolist() == [1.0, 0.123457, 0.5]
+
+
+def test_a_record_of_before_there_was_confidence_is_read():
+  record = to_record("human", GRADED)
+  old = {k: v for k, v in record.items() if not k.startswith(("prob", "agre"))}
+  back = from_record(old)
+  assert (back.probability, back.agreement) == ({}, {})
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ def graded(grade, nats=(1.0, 2.0, 3.0, 4.0), exam="e", program=(0, 1, 2, 2)):
     grade=each,
     nats={"deduction": np.array(nats)},
     tokens={"deduction": np.array([1, 2, 3, 4])},
+    probability={},
+    agreement={},
   )
 
 
