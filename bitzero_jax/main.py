@@ -72,6 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     help="write evaluations/SUITE.json into the workdir, task by task",
   )
 
+  evaluate.add_argument(
+    "--dynamic",
+    action="store_true",
+    help="at each of precision.depths, and at planes by the task",
+  )
   _add_practice(evaluate)
 
   report = verb("report", "write report.html from what a run left")
@@ -217,8 +222,13 @@ def _evaluate(options: argparse.Namespace, overrides: Sequence[str]) -> int:
     from bitzero_jax import trained
 
     folder = Path(options.workdir)
+    others = (options.practice, options.samples, options.data)
+    if options.dynamic and any(other is not None for other in others):
+      _fail("--dynamic goes with no --practice, --samples or --data")
     with trained.opened(folder, options.checkpoint) as model:
-      if options.practice is None:
+      if options.dynamic:
+        evaluation = trained.evaluate_dynamic(model, options.suite)
+      elif options.practice is None:
         evaluation = trained.evaluate(
           model, options.suite, options.data, options.samples
         )
@@ -234,6 +244,11 @@ def _evaluate(options: argparse.Namespace, overrides: Sequence[str]) -> int:
     from bitzero_jax.practice import lines
 
     print(lines.suite(result))
+    return 0
+  if options.dynamic:
+    from bitzero_jax.evaluate import dynamic
+
+    print("\n".join(dynamic.lines(result["points"])))
     return 0
   if options.suite == "list_functions":
     from bitzero_jax.evaluate import list_functions

@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from bitzero_jax import build
 from bitzero_jax import config as config_lib
-from bitzero_jax.evaluate import cruxeval, list_functions, puzzle
+from bitzero_jax.evaluate import cruxeval, dynamic, list_functions, puzzle
 from bitzero_jax.evaluate import graded as graded_lib
 from bitzero_jax.evaluate.constant import best_constant
 from bitzero_jax.evaluate.exam import Exam
 from bitzero_jax.evaluate.examine import examiner, summarize
 from bitzero_jax.evaluate.graded import Graded
 from bitzero_jax.language import levels, render
+from bitzero_jax.language.grammar import PAD
+from bitzero_jax.precision.base import set_control
 from bitzero_jax.runtime import checkpoint, workdir
 from bitzero_jax.verify.executor import Executor
 from bitzero_jax.verify.judge import Judge
@@ -139,6 +142,48 @@ def evaluate(
     language.sizes,
   )
   return Evaluation(head | scores, {})
+
+
+def evaluate_dynamic(model: Trained, suite: str) -> Evaluation:
+  """Sits an exam at every depth of the weights, and at planes by the task.
+
+  Args:
+    model: from `opened`, of a run with `precision.depths`.
+    suite: "heldout" or "human".
+
+  Returns:
+    Scores: planes, and points, each with its rule, share, bits and accuracy
+    (`evaluate.dynamic.Point`). Tasks: those of the sitting with most planes.
+
+  Raises:
+    ValueError: the run has one depth alone, or the suite is another.
+  """
+  config = model.config
+  planes = config.precision.depths
+  if not planes:
+    raise ValueError(
+      f"--dynamic needs a run with precision.depths, not {tuple(planes)}"
+    )
+  if suite not in ("heldout", "human"):
+    raise ValueError(f"--dynamic takes --suite=heldout or human, not {suite}")
+  judge = Judge(model.executor, config.language.pairs)
+  exam = (
+    build.build_exam(config, judge)
+    if suite == "heldout"
+    else build.build_human_exam(config, model.executor)
+  )
+  sit = examiner(build.build_network(config), exam, judge)
+  sittings = [sit(set_control(model.params, "planes", k)) for k in planes]
+  length = np.sum(np.asarray(exam.tasks.program) != PAD, axis=1)
+  found = dynamic.points(sittings, planes, length)
+  scores = {
+    "suite": f"{suite}_dynamic",
+    "round": model.round,
+    "step": model.round * config.learn.updates,
+    "planes": list(planes),
+    "points": [point._asdict() for point in found],
+  }
+  return Evaluation(scores, graded_lib.to_record(scores["suite"], sittings[-1]))
 
 
 def save(folder: Path, evaluation: Evaluation) -> Path:

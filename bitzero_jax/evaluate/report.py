@@ -15,6 +15,7 @@ from typing import Any
 
 from bitzero_jax.evaluate.alerts import alerts
 from bitzero_jax.evaluate.bit_heat_map import bit_tables
+from bitzero_jax.evaluate.dynamic_chart import dynamic_chart
 from bitzero_jax.evaluate.figure import grid
 from bitzero_jax.evaluate.held_out import held_out, verdict
 from bitzero_jax.evaluate.kernel_heat_map import kernel_heat_maps
@@ -56,8 +57,8 @@ def write_report(
   """Writes `report.html` into `workdir`, replacing an older one in one move.
 
   Reads `metrics.jsonl` and, where they exist, `config.json`,
-  `environment.json`, `parameters.json`, `tasks.jsonl`, `graded.jsonl` and
-  `evaluations/heldout.json`.
+  `environment.json`, `parameters.json`, `tasks.jsonl`, `graded.jsonl`,
+  `evaluations/heldout.json` and `evaluations/heldout_dynamic.json`.
 
   Args:
     workdir: the folder of the run.
@@ -84,7 +85,10 @@ def write_report(
     metrics.read(workdir / file) if (workdir / file).is_file() else []
     for file in (metrics.TASKS_FILE, metrics.GRADED_FILE)
   )
-  evaluation = _load(workdir / EVALUATIONS_FOLDER / "heldout.json", dict)
+  evaluation, by_task = (
+    _load(workdir / EVALUATIONS_FOLDER / f"{suite}.json", dict)
+    for suite in ("heldout", "heldout_dynamic")
+  )
 
   sections = (
     ("Held-out accuracy", held_out(lines)),
@@ -105,7 +109,10 @@ def write_report(
       "Codes",
       grid(*kernel_heat_maps(lines, parameters), *draw(lines, CODES)),
     ),
-    ("Bits", bit_tables(parameters) + grid(*draw(lines, BITS))),
+    (
+      "Bits",
+      bit_tables(parameters) + grid(*draw(lines, BITS), dynamic_chart(by_task)),
+    ),
     ("Time and speed", grid(phases(lines), *draw(lines, SPEED))),
     ("Config", config_table(config, defaults)),
     ("Environment", environment_table(environment)),
