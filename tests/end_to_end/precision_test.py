@@ -8,6 +8,7 @@ import pytest
 from bitzero_jax.runtime import metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module")
+KINDS = ("deduction", "abduction", "induction")
 BUDGET = ["--config.precision.budget=3.0", "--config.precision.freeze=0.5"]
 
 
@@ -67,17 +68,33 @@ def test_an_allocation_resumes_to_the_last_bit(
   same(folder, again)
 
 
-def test_one_weight_set_says_what_fewer_planes_cost(train, tmp_path):
+def test_one_weight_set_says_what_fewer_planes_cost(
+  train, bitzero, allocated, tmp_path
+):
+  folder = tmp_path / "run"
   lines = train(
-    tmp_path / "run",
-    "--config.precision.depths=(1,3)",
-    "--config.precision.gap=0.5",
+    folder, "--config.precision.depths=(1,3)", "--config.precision.gap=0.5"
   )
   for line in lines:
     assert line["loss/planes/1"] > 0
     assert abs(line["precision/gap/random"]) <= 1
   tasks = (tmp_path / "run" / "tasks.jsonl").read_text().splitlines()
   assert all("gap" in json.loads(task) for task in tasks)
+  command = ["evaluate", "--suite=heldout", "--dynamic"]
+  done = bitzero(*command, f"--workdir={folder}", "--save")
+  assert done.returncode == 0, done.stderr
+  saved = json.loads(
+    (folder / "evaluations" / "heldout_dynamic.json").read_text()
+  )
+  static = [p for p in saved["scores"]["points"] if p["rule"] == "static"]
+  mean = sum(lines[-1][f"eval/{kind}"] for kind in KINDS) / 3
+  assert static[-1]["accuracy"] == pytest.approx(mean)
+  assert [p["bits"] for p in static] == [2.0625, 5.5]
+  assert bitzero("report", f"--workdir={folder}").returncode == 0
+  assert "planes follow the task" in (folder / "report.html").read_text()
+  done = bitzero(*command, f"--workdir={allocated[0]}")
+  assert done.returncode == 2
+  assert "--dynamic needs a run with precision.depths" in done.stderr
 
 
 def test_stairs_and_ramps_end_in_full_quantization(train, tmp_path):

@@ -1,0 +1,95 @@
+"""Planes by the task: what each rule answers, and what it reads for that."""
+
+import numpy as np
+import pytest
+
+from bitzero_jax.evaluate import dynamic
+from bitzero_jax.evaluate.dynamic_chart import dynamic_chart
+from bitzero_jax.evaluate.graded import Graded
+from bitzero_jax.state import RIGHT, UNKNOWN, WRONG
+
+PLANES = (1, 3)
+LENGTH = np.array([2, 3, 9, 9, 30])
+BUCKET = np.array([0, 0, 0, 0, 1])  # the last lies beyond training
+R, W = RIGHT, WRONG
+SHALLOW = ([R, W, W, R, R], [0.9, 0.2, 0.4, 0.3, 0.0])
+DEEP = ([R, R, R, W, W], [0.9, 0.9, 0.9, 0.9, 0.0])
+
+
+def graded(grade, sure):
+  return Graded(
+    exam="e",
+    names=("short", "long 3"),
+    bucket=BUCKET,
+    program=np.arange(5),
+    grade={"deduction": np.array(grade)},
+    nats={},
+    tokens={},
+    probability={"deduction": np.array(sure)},
+    agreement={},
+  )
+
+
+@pytest.fixture
+def found():
+  sittings = [graded(*SHALLOW), graded(*DEEP)]
+  points = dynamic.points(sittings, PLANES, LENGTH)
+  return {(p.rule, p.share): (p.bits, p.accuracy) for p in points}
+
+
+def test_static_points_are_the_sittings_at_the_trained_lengths(found):
+  assert found["static", 1] == (2.0625, 0.5)
+  assert found["static", 3] == (5.5, 0.75)
+
+
+def test_the_least_sure_are_asked_again_and_both_attempts_count(found):
+  bits, accuracy = found["confidence", 0.5]  # the second and the fourth
+  assert bits == pytest.approx(2.0625 + 5.5 / 2)
+  assert accuracy == 0.5  # one is gained and one is lost
+  assert found["confidence", 0.0] == found["static", 1]
+  assert found["confidence", 1.0] == (pytest.approx(2.0625 + 5.5), 0.75)
+
+
+def test_the_longest_begin_with_most_planes_and_pay_for_them_alone(found):
+  bits, accuracy = found["length", 0.5]
+  assert bits == pytest.approx((2.0625 + 5.5) / 2)
+  assert accuracy == 0.5
+  assert found["length", 1.0] == found["static", 3]
+
+
+def test_the_oracle_takes_fewest_planes_that_are_right(found):
+  bits, accuracy = found["oracle", 1.0]
+  assert accuracy == 1.0
+  assert bits == pytest.approx((2 * 2.0625 + 2 * 5.5) / 4)
+
+
+def test_unknown_grades_leave_the_accuracy():
+  grade = [R, UNKNOWN, W, R, R]
+  points = dynamic.points([graded(grade, DEEP[1])], (1,), LENGTH)
+  assert points[0].accuracy == pytest.approx(2 / 3)
+
+
+def test_types_are_averaged():
+  one = graded(*SHALLOW)
+  both = one._replace(
+    grade=one.grade | {"induction": np.array([R, R, R, R, W])},
+    probability=one.probability | {"induction": np.ones(5)},
+  )
+  points = dynamic.points([both], (1,), LENGTH)
+  assert points[0].accuracy == 0.75
+
+
+def test_the_table_has_a_line_a_point():
+  points = dynamic.points([graded(*SHALLOW), graded(*DEEP)], PLANES, LENGTH)
+  table = dynamic.lines([point._asdict() for point in points])
+  assert len(table) == 1 + len(points)
+  assert table[1].split() == ["static", "1", "2.06", "0.500"]
+
+
+def test_the_chart_draws_every_point():
+  points = dynamic.points([graded(*SHALLOW), graded(*DEEP)], PLANES, LENGTH)
+  record = {"scores": {"points": [point._asdict() for point in points]}}
+  drawn = dynamic_chart(record)
+  assert drawn.count("<circle") == len(points)
+  assert "static 3: 75" in drawn
+  assert dynamic_chart({}) == ""
