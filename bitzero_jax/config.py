@@ -95,7 +95,7 @@ def default() -> Any:
   c.precision.allocator = "learned"  # who says where planes are needed
   c.precision.most = 3  # planes of one kernel under a budget
   c.precision.freeze = 0.5  # share of the run after which they stay
-  c.precision.dual_rate = 0.05  # rise of the budget's multiplier in a round, in
+  c.precision.dual_rate = 0.005  # rise of the budget's multiplier in a round, in
   # nats a bit, for each bit too much
   c.precision.planes = ()  # planes of all kernels, one after the other, such as
   # (3, 2, 1), whatever `quant` says
