@@ -6,6 +6,7 @@ Code reads `config.x.y` and never supplies a default of its own.
 
 import json
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -95,7 +96,9 @@ def default() -> Any:
   c.precision.allocator = "learned"  # who says where planes are needed
   c.precision.most = 3  # planes of one kernel under a budget
   c.precision.freeze = 0.5  # share of the run after which they stay
-  c.precision.dual_rate = 0.005  # rise of the budget's multiplier in a round, in
+  c.precision.dual_rate = (
+    0.005  # rise of the budget's multiplier in a round, in
+  )
   # nats a bit, for each bit too much
   c.precision.planes = ()  # planes of all kernels, one after the other, such as
   # (3, 2, 1), whatever `quant` says
@@ -571,25 +574,42 @@ def from_dict(values: dict[str, Any]) -> ConfigDict:
   Raises:
     ValueError: a key is unknown or missing, or has the wrong type.
   """
-  config = default()
-  _fill(config, values, "")
-  validate(config)
+  config, missing = of_a_run(values)
+  if missing:
+    raise ValueError(
+      f"saved config does not fit this version: missing {', '.join(missing)}"
+    )
   return config
 
 
-def _fill(config: Any, values: dict[str, Any], path: str) -> None:
-  missing = sorted(set(config) - set(values))
+def of_a_run(values: dict[str, Any]) -> tuple[ConfigDict, list[str]]:
+  """The configuration of a run that an earlier version may have made.
+
+  Returns:
+    It, and the keys that the run did not know, which have their defaults.
+
+  Raises:
+    ValueError: a key is unknown, or has the wrong type.
+  """
+  config = default()
+  missing = list(_fill(config, values, ""))
+  validate(config)
+  return config, missing
+
+
+def _fill(config: Any, values: dict[str, Any], path: str) -> Iterator[str]:
   unknown = sorted(set(values) - set(config))
-  if missing or unknown:
+  if unknown:
     raise ValueError(
-      f"saved config does not fit this version: missing {missing}, unknown "
-      f"{unknown} in {path or 'the top level'}"
+      f"saved config does not fit this version: unknown {unknown} in "
+      f"{path or 'the top level'}"
     )
+  yield from (path + name for name in sorted(set(config) - set(values)))
   for name, value in values.items():
     if isinstance(config[name], ConfigDict):
       if not isinstance(value, dict):
         raise ValueError(f"{path}{name}={value!r} must be a group of keys")
-      _fill(config[name], value, f"{path}{name}.")
+      yield from _fill(config[name], value, f"{path}{name}.")
       continue
     try:
       config[name] = tuple(value) if isinstance(value, list) else value

@@ -1,6 +1,7 @@
 """A trained model, opened from its workdir, to be examined or asked."""
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,8 @@ from bitzero_jax.precision.base import set_control
 from bitzero_jax.runtime import checkpoint, workdir
 from bitzero_jax.verify.executor import Executor
 from bitzero_jax.verify.judge import Judge
+
+_LOG = logging.getLogger(__name__)
 
 LIST_SAMPLES = 16  # programs for each list function, by default
 
@@ -48,8 +51,16 @@ def opened(folder: Path, which: str) -> Iterator[Trained]:
 
   Raises:
     ValueError: the folder holds no run, or no checkpoint yet.
+
+  Warns of the keys that its config lacks, and takes their defaults.
   """
-  config = config_lib.from_dict(workdir.read_config(folder))
+  config, missing = config_lib.of_a_run(workdir.read_config(folder))
+  if missing:
+    _LOG.warning(
+      "%s is of an earlier version; defaults are taken for %s",
+      folder,
+      ", ".join(missing),
+    )
   with checkpoint.opened(folder, create=False) as checkpoints:
     number = checkpoints.last() if which == "last" else checkpoints.best()
     if number is None:

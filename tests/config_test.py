@@ -263,7 +263,7 @@ def test_saved_keys_that_do_not_fit_are_refused():
   for spoil, words in (
     (lambda s: s.update(speed=1), ["speed", "top level"]),
     (lambda s: s["learn"].update(rate=1), ["rate", "learn"]),
-    (lambda s: s["pool"].pop("capacity"), ["missing", "capacity", "pool"]),
+    (lambda s: s["pool"].pop("capacity"), ["missing", "pool.capacity"]),
     (lambda s: s.pop("seed"), ["missing", "seed"]),
     (lambda s: s["model"].update(activation="gelu"), ["model.activation"]),
   ):
@@ -272,6 +272,17 @@ def test_saved_keys_that_do_not_fit_are_refused():
     with pytest.raises(ValueError) as caught:
       from_dict(copy)
     assert all(word in str(caught.value) for word in words)
+
+
+def test_keys_that_an_earlier_version_had_not_take_their_defaults():
+  saved = json.loads(to_json(changed(seed=5, pool__capacity=64)))
+  saved["pool"].pop("eviction")
+  saved.pop("precision")
+  config, missing = config_lib.of_a_run(saved)
+  assert missing == ["precision", "pool.eviction"]
+  assert config.to_dict() == changed(seed=5, pool__capacity=64).to_dict()
+  with pytest.raises(ValueError, match="unknown"):
+    config_lib.of_a_run(saved | {"speed": 1})
 
 
 def test_updates_are_counted_over_the_whole_run():

@@ -1,6 +1,7 @@
 """A model from a workdir is the one that was saved there."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -61,6 +62,21 @@ def test_the_checkpoint_that_was_asked_for_is_opened(
     wanted = states[number].params
     assert jax.tree.structure(model.params) == jax.tree.structure(wanted)
     jax.tree.map(np.testing.assert_array_equal, model.params, wanted)
+
+
+def test_a_run_of_an_earlier_version_is_opened_and_named(
+  folder, tmp_path, caplog
+):
+  again = tmp_path / "run"
+  shutil.copytree(folder, again)
+  path = again / "config.json"
+  values = json.loads(path.read_text())
+  del values["precision"], values["practice"]["seed"]
+  path.write_text(json.dumps(values))
+  with trained.opened(again, "last") as model:
+    assert model.config == small()
+  assert "earlier version" in caplog.text
+  assert "precision, practice.seed" in caplog.text
 
 
 def test_what_was_never_trained_is_refused(tmp_path):
