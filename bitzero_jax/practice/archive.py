@@ -23,7 +23,7 @@ from bitzero_jax.verify.judge import Bounds, in_bounds
 from bitzero_jax.verify.verdict import OK, UNKNOWN, Job, Verdict
 
 _GLANCE = 2  # examples that a miss is judged by before it is run on the others
-_SLACK = 4  # times `kept` attempts are held before the farthest are dropped
+_SLACK = 2  # times `kept` attempts are held before the farthest are dropped
 
 
 class Attempt(NamedTuple):
