@@ -138,6 +138,7 @@ def build_precision(config: Any) -> precision.Precision | None:
     budget = allocation.Budget(c.budget, c.most, c.freeze, c.dual_rate)
     allocators = {
       "learned": lambda: allocation.learned(budget),
+      "measured": lambda: allocation.measured(budget),
       "random": lambda: allocation.random(budget),
       "sensitivity": lambda: allocation.sensitivity(
         budget, build_quantizer(config)
@@ -336,6 +337,7 @@ def build_parts(config: Any) -> parts.Parts:
     depths=tuple(config.precision.depths[:-1]),
     penalty=moves and moves.penalty,
     observe=moves and moves.observe,
+    probe=moves and moves.probe,
   )
 
   def judge(outcome, barred, pool):

@@ -34,7 +34,7 @@ CHOICES = {
   "model.dtype": ("float32", "bfloat16"),
   "quant.weights": QUANTIZERS,
   "quant.activations": ("int8", "none"),
-  "precision.allocator": ("learned", "sensitivity", "random"),
+  "precision.allocator": ("learned", "measured", "sensitivity", "random"),
   "probe.method": ("gold", "samples"),
   "pool.eviction": ("reservoir", "priority"),
   "curriculum.name": CURRICULA,

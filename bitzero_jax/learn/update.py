@@ -33,6 +33,8 @@ class Learner(NamedTuple):
     penalty: params -> a further part of the loss; None for none.
     observe: (params, gradient) -> numbers under "observed/..." of the metrics;
       None for none.
+    probe: (params, loss) -> further ones, of the last parameters and rows that
+      are drawn for it; None for none.
   """
 
   network: Network
@@ -43,6 +45,7 @@ class Learner(NamedTuple):
   depths: tuple[int, ...] = ()
   penalty: Callable[[Any], jax.Array] | None = None
   observe: Callable[[Any, Any], Metrics] | None = None
+  probe: Callable[[Any, Callable[[Any], jax.Array]], Metrics] | None = None
 
 
 def learn(
@@ -101,6 +104,12 @@ def learn(
   (params, optimizer), metrics = jax.lax.scan(
     update, (params, optimizer), (parts, keys)
   )
+  if learner.probe is not None:
+    # Below this number are the keys of the updates and of what is imitated.
+    probe_key = jax.random.fold_in(key, learner.updates + 1)
+    gold = draw(learner.draw, fresh, weight, pool, probe_key, pool_weight)
+    seen = learner.probe(params, _hindsight(learner, gold))
+    metrics |= {OBSERVED + name: value[None] for name, value in seen.items()}
   lengths = drawn_lengths(learner.draw, fresh, weight, pool, pool_weight)
   summary = _summarize(metrics) | {"trained/lengths": lengths}
   return params, optimizer, summary
@@ -122,6 +131,13 @@ def _total(learner: Learner) -> Callable[..., Any]:
     return value, metrics
 
   return total
+
+
+def _hindsight(learner: Learner, gold: Any) -> Callable[[Any], jax.Array]:
+  """The loss of these rows alone: params -> float32 []."""
+  return lambda params: loss(
+    learner.network, learner.weights, params, {}, gold
+  )[0]
 
 
 def _summarize(metrics: Metrics) -> Metrics:

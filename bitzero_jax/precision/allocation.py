@@ -25,6 +25,7 @@ from bitzero_jax.quant import adaptive
 from bitzero_jax.quant.adaptive import UNDECIDED
 from bitzero_jax.quant.base import Quantizer
 
+_ASKED = 16  # pairs that are measured in a round
 _REMEMBERED = 0.9  # share of what was observed that a round keeps
 
 
@@ -143,7 +144,7 @@ def learned(budget: Budget) -> Precision:
       ),
     }
 
-  return Precision(start, penalty, None, advance, metrics)
+  return Precision(start, penalty, None, None, advance, metrics)
 
 
 def _by_gain(
@@ -176,6 +177,7 @@ def _by_gain(
     start=lambda params, key: _memory(params, first(params, key)),
     penalty=None,
     observe=observe,
+    probe=None,
     advance=advance,
     metrics=_metrics,
   )
@@ -233,6 +235,72 @@ def sensitivity(budget: Budget, quantizer: Quantizer) -> Precision:
     return jnp.zeros((count, budget.most - 1))
 
   return _by_gain(budget, first, observe)
+
+
+def measured(budget: Budget) -> Precision:
+  """Gains that are measured: the loss with fewer planes of one matrix.
+
+  Each round asks a few pairs of a matrix and a number of planes, in turn, on
+  rows that are drawn for it, while all others keep most planes. A pair that is
+  asked again is averaged with what was found before.
+  """
+
+  def start(params: Params, key: jax.Array) -> Params:
+    del key
+    count = len(ledger.sizes(ledger.entries(params)))
+    shape = (count, budget.most - 1)
+    params = _memory(params, jnp.zeros(shape))
+    more = {
+      "rise": jnp.zeros(shape),  # of the loss, with 1, 2, ... K - 1 planes
+      "asked": jnp.zeros(shape),  # times
+      "turn": jnp.float32(0),
+    }
+    return params | {"precision": params["precision"] | more}
+
+  def turn_of(params: Params) -> jax.Array:
+    """Pairs of this round, as places in a flat [N, K - 1]: int32 [M]."""
+    cells = params["precision"]["rise"].size
+    begin = params["precision"]["turn"].astype(int)
+    return (begin + jnp.arange(min(_ASKED, cells))) % cells
+
+  def probe(params: Params, loss: Callable[[Params], jax.Array]) -> Observed:
+    found = ledger.entries(params)
+    planes = jnp.full(len(ledger.sizes(found)), float(budget.most))
+
+    def with_planes(values: jax.Array) -> jax.Array:
+      return loss(ledger.write(params, found, "planes", values))
+
+    before = with_planes(planes)
+
+    def rise(cell: jax.Array) -> jax.Array:
+      row, column = cell // (budget.most - 1), cell % (budget.most - 1)
+      fewer = planes.at[row].set(column.astype(jnp.float32) + 1)
+      return with_planes(fewer) - before
+
+    return {"rise": jax.lax.map(rise, turn_of(params))}
+
+  settle = _advance(
+    budget, float(budget.most), lambda params, _: params["precision"]["gain"]
+  )
+
+  def advance(params: Params, progress: jax.Array, seen: Observed) -> Params:
+    memory = params["precision"]
+    cells = turn_of(params)
+    shape = memory["rise"].shape
+    asked = memory["asked"].reshape(-1).at[cells].add(1.0)
+    rise = memory["rise"].reshape(-1)
+    rise = rise.at[cells].add((seen["rise"] - rise[cells]) / asked[cells])
+    rise, asked = rise.reshape(shape), asked.reshape(shape)
+    fewer = jnp.concatenate([rise, jnp.zeros((shape[0], 1))], axis=1)
+    memory = memory | {
+      "rise": rise,
+      "asked": asked,
+      "turn": (memory["turn"] + len(cells)) % rise.size,
+      "gain": fewer[:, :-1] - fewer[:, 1:],
+    }
+    return settle(params | {"precision": memory}, progress, seen)
+
+  return Precision(start, None, None, probe, advance, _metrics)
 
 
 def _at(tree, keys: list[str]):

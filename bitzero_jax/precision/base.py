@@ -25,6 +25,8 @@ class Precision(NamedTuple):
     penalty: params -> float32 [], a part of the loss; None for none.
     observe: (params, gradient) -> what one update says about the weights; the
       mean over a round's updates is handed to `advance`. None for nothing.
+    probe: (params, loss) -> the same, once a round: the loss, (params) ->
+      float32 [], is of rows that are drawn for it. None for nothing.
     advance: (params, progress, observed) -> params, after each round. Progress
       is a float32, 0 before the first update of the run and 1 after its last.
     metrics: params -> numbers for the metric line.
@@ -33,6 +35,7 @@ class Precision(NamedTuple):
   start: Callable[[Params, jax.Array], Params]
   penalty: Callable[[Params], jax.Array] | None
   observe: Callable[[Params, Params], Observed] | None
+  probe: Callable[[Params, Callable[[Params], jax.Array]], Observed] | None
   advance: Callable[[Params, jax.Array, Observed], Params]
   metrics: Callable[[Params], dict[str, jax.Array]]
 

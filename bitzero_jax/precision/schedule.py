@@ -94,6 +94,7 @@ def scheduled(
     start=lambda params, key: write(params, jnp.float32(0)),
     penalty=None,
     observe=None,
+    probe=None,
     advance=lambda params, progress, observed: write(params, progress),
     metrics=metrics,
   )

@@ -160,3 +160,39 @@ def test_sensitivity_is_half_the_fisher_weighted_square(make):
   ]
   np.testing.assert_allclose(gain[1], -np.diff(rise), rtol=1e-4)
   assert (gain > 0).all()
+
+
+def test_measured_gains_are_differences_of_losses(make):
+  """Two planes short cost what they cost, whoever else is asked meanwhile."""
+  moves = allocation.measured(BUDGET)
+  params = moves.start(make(learned=False), KEY)
+  cost = jnp.float32([[5, 1, 0], [7, 3, 0], [2, 2, 0], [0, 0, 0]])
+
+  def loss(params):
+    found = ledger.entries(params)
+    planes = ledger.read(params, found, "planes").astype(int)
+    return 10 + cost[jnp.arange(4), planes - 1].sum()
+
+  @jax.jit
+  def one_round(params, progress):
+    return moves.advance(params, progress, moves.probe(params, loss))
+
+  params = one_round(params, jnp.float32(0.1))
+  gain = params["precision"]["gain"]
+  np.testing.assert_allclose(gain, cost[:, :-1] - cost[:, 1:], atol=1e-5)
+  params = one_round(params, jnp.float32(0.5))
+  assert bits_of(params) <= 3.0
+  assert planes_of(params)[0] == 3  # 5 for 32 weights
+
+
+def test_a_few_are_measured_in_turn_and_averaged(make, monkeypatch):
+  monkeypatch.setattr(allocation, "_ASKED", 3)
+  moves = allocation.measured(BUDGET)
+  params = moves.start(make(learned=False), KEY)
+  for number in range(4):  # eight pairs, three a round
+    rise = jnp.full(3, float(number + 1))
+    params = moves.advance(params, jnp.float32(0.1), {"rise": rise})
+  asked = params["precision"]["asked"].reshape(-1)
+  assert asked.tolist() == [2, 2, 2, 2, 1, 1, 1, 1]
+  rise = params["precision"]["rise"].reshape(-1)
+  np.testing.assert_allclose(rise, [2, 2.5, 2.5, 3, 2, 2, 3, 3])
