@@ -8,8 +8,7 @@ from bitzero_jax.evaluate.number_format import percent
 
 _LEFT, _RIGHT, _TOP, _FLOOR = 50, 382, 24, 236
 _HEIGHT = _FLOOR + 40
-_RULES = {"confidence": 0, "length": 1, "oracle": 2}  # and their colors
-_STATIC = 3
+_RULES = {"static": 3, "confidence": 0, "length": 1, "oracle": 2}  # colors
 
 Points = Sequence[Mapping[str, Any]]
 
@@ -38,22 +37,18 @@ def dynamic_chart(evaluation: Mapping[str, Any]) -> str:
   for rule, color in _RULES.items():
     mine = [p for p in points if p["rule"] == rule]
     path = "L".join(f"{x:.1f} {y:.1f}" for x, y in map(place, mine))
-    parts.append(f'<path class="line thin c{color}" d="M{path}"/>')
-    parts += [_dot(place(p), color, 3.0, _hint(p)) for p in mine]
-  for point in points:
-    if point["rule"] == "static":
-      x, y = place(point)
-      parts.append(_dot((x, y), _STATIC, 5.0, _hint(point)))
-      parts.append(
-        f'<text class="value mid" x="{x:.1f}" y="{y - 9:.1f}">'
-        f"{point['share']:g}</text>"
-      )
-  legend = [(rule, color, False) for rule, color in _RULES.items()]
+    static = rule == "static"
+    dash = " dash" if static else " thin"
+    parts.append(f'<path class="line{dash} c{color}" d="M{path}"/>')
+    size = 5.0 if static else 3.0
+    parts += [_dot(place(p), color, size, _hint(p)) for p in mine]
+    parts += [_planes(place(p), p["share"]) for p in mine if static]
+  legend = [(rule, color, rule == "static") for rule, color in _RULES.items()]
   return figure(
     "Accuracy where planes follow the task",
-    [("static, with its planes", _STATIC, False), *legend],
+    legend,
     "".join(parts),
-    "Above the line between static points: worth its bits.",
+    "Above the dashed line between fixed numbers of planes: worth its bits.",
     _HEIGHT,
   )
 
@@ -69,6 +64,13 @@ def _dot(at: tuple[float, float], color: int, radius: float, hint: str) -> str:
   return (
     f'<circle class="dot c{color}" cx="{at[0]:.1f}" cy="{at[1]:.1f}"'
     f' r="{radius:g}"><title>{hint}</title></circle>'
+  )
+
+
+def _planes(at: tuple[float, float], planes: float) -> str:
+  return (
+    f'<text class="value mid" x="{at[0]:.1f}" y="{at[1] - 9:.1f}">'
+    f"{planes:g}</text>"
   )
 
 

@@ -56,7 +56,7 @@ def config_table(
     if name in usual
     else (name, value)
     for name, value in sorted(fields.items())
-    if name not in usual or usual[name] != value
+    if name not in usual or _text(usual[name]) != _text(value)  # as in JSON
   ]
   if not changed:
     return f"<p>Every field has its default.</p>{whole}"

@@ -156,7 +156,8 @@ def workdir(tmp_path) -> pathlib.Path:
     if step % 50 == 0:
       lines.append(_eval_line(step))
   _write_lines(tmp_path / "metrics.jsonl", lines)
-  config = {"name": "run <1>", "learn": {"lr": 0.001, "steps": 100}, "seed": 0}
+  learn = {"lr": 0.001, "steps": 100, "rows": [1, 2]}
+  config = {"name": "run <1>", "learn": learn, "seed": 0}
   (tmp_path / "config.json").write_text(json.dumps(config))
   environment = {"device": "one CPU", "versions": {"jax": "0.10.2"}}
   (tmp_path / "environment.json").write_text(json.dumps(environment))

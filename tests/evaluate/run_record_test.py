@@ -2,7 +2,8 @@
 
 
 def test_config_differences_come_first(workdir, written, page_of):
-  defaults = {"name": "run <1>", "learn": {"lr": 0.01, "steps": 100}, "seed": 0}
+  learn = {"lr": 0.01, "steps": 100, "rows": (1, 2)}
+  defaults = {"name": "run <1>", "learn": learn, "seed": 0}
   source, page = written(workdir, defaults=defaults)
   changed = source[source.index("<h3>Differs from the defaults") :]
   changed = page_of(changed[: changed.index("<details>")])
