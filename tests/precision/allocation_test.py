@@ -83,6 +83,7 @@ def test_at_the_freeze_the_likeliest_fill_the_budget_and_stay(make):
   assert params["precision"]["frozen"] == 1
   other = advance(with_keep(params, np.full((4, 2), 9.0)), jnp.float32(0.6), {})
   assert planes_of(other) == planes_of(params)
+  assert other["precision"]["dual"] == params["precision"]["dual"]
 
 
 def test_chances_follow_what_planes_are_worth(make):
