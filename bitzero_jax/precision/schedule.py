@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 
+from bitzero_jax.precision import ledger
 from bitzero_jax.precision.base import Params, Precision, set_control
 from bitzero_jax.quant import base
 
@@ -87,8 +88,11 @@ def scheduled(
     return params
 
   def metrics(params: Params) -> dict[str, jax.Array]:
-    del params
-    return {}
+    if planes is None:
+      return {}
+    found = ledger.entries(params)
+    now = ledger.read(params, found, "planes")
+    return {"precision/bits": ledger.mean_bits(now, ledger.sizes(found))}
 
   return Precision(
     start=lambda params, key: write(params, jnp.float32(0)),

@@ -107,6 +107,8 @@ def test_stairs_and_ramps_end_in_full_quantization(train, tmp_path):
   )
   flips = [line["ternary/flip_rate"] for line in lines]
   assert flips[2] > 0.3  # three planes become one
+  bits = [line["bits/stored_per_weight"] for line in lines]
+  assert bits == [5.5, 5.5, 2.0625, 2.0625, 2.0625, 2.0625]
   rows = json.loads((tmp_path / "run" / "parameters.json").read_text())
   kernels = [row for row in rows if row["path"].endswith("kernel")]
   assert {row["planes"] for row in kernels} == {1}

@@ -91,6 +91,8 @@ def test_it_writes_every_control_and_nothing_else(make):
     assert quant["a"]["kernel"]["planes"] == planes
     assert quant["c"]["kernel"]["planes"].tolist() == [planes, planes]
     assert (quant["a"]["kernel"]["stretch"] == 0).all()
+    bits = {3: 5.5, 1: 2.0625}[planes]
+    assert moves.metrics(params) == {"precision/bits": bits}
   jax.tree.map(np.testing.assert_array_equal, params["model"], before["model"])
 
 
@@ -106,3 +108,5 @@ def test_two_together_do_both(make):
   params = moves.advance(params, jnp.float32(0.75), {})
   assert params["quant"]["activations"]["mix"] == 0.75
   assert params["quant"]["b"]["kernel"]["planes"] == 1
+  assert moves.metrics(params) == {"precision/bits": 2.0625}
+  assert both([down, ramp]).metrics(params) == {"precision/bits": 2.0625}
