@@ -18,6 +18,13 @@ ACTIVATIONS = "activations"  # of params["quant"], beside the kernels' numbers
 Schedule = Callable[[jax.Array], jax.Array]
 
 
+def progress(updates: jax.Array, total: int) -> jax.Array:
+  """Share of a run that is done: float32 [], exactly 1 at its end."""
+  # Else XLA would multiply by 1 / total, and a ramp or a freeze at 1 might
+  # never be reached: 41 * (1 / 41) is below it.
+  return updates / jax.lax.optimization_barrier(jnp.float32(total))
+
+
 def ramp(share: float) -> Schedule:
   """From 0 at the start to 1 after that share of the run, linearly; then 1."""
   if not share:

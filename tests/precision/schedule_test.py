@@ -18,6 +18,13 @@ def at(value, *progress):
   return [float(jax.jit(value)(jnp.float32(p))) for p in progress]
 
 
+@pytest.mark.parametrize("total", [3, 41, 47, 3840])
+def test_a_run_ends_at_one(total):
+  done = jax.jit(lambda updates: schedule.progress(updates, total))
+  assert done(jnp.int32(total)) == 1
+  assert done(jnp.int32(total - 1)) == np.float32(total - 1) / np.float32(total)
+
+
 def test_a_ramp_rises_and_stays():
   assert at(schedule.ramp(0.4), 0, 0.1, 0.4, 1) == [0, 0.25, 1, 1]
   assert at(schedule.ramp(0.0), 0, 0.5) == [1, 1]
