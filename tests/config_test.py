@@ -167,6 +167,14 @@ def test_names_here_are_the_names_in_the_tables():
       {"precision__ramp_activations": 0.5, "quant__activations": "none"},
       ["quant.activations='none'", "precision.ramp_activations=0.5"],
     ),
+    (
+      {
+        "precision__depths": (1, 2),
+        "probe__method": "samples",
+        "solve__fresh_rows": 128,
+      },
+      ["probe.method='samples'", "precision.depths=(1, 2)"],
+    ),
     ({"learn__hindsight": -1.0}, ["learn.hindsight=-1.0"]),
     ({"learn__shown_weight": -1.0}, ["learn.shown_weight=-1.0"]),
     ({"learn__confidence_weight": 1.5}, ["learn.confidence_weight=1.5"]),
