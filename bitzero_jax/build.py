@@ -359,8 +359,9 @@ def build_parts(config: Any) -> parts.Parts:
   def advance(params, updates, observed):
     if moves is None:
       return params, {}
-    progress = updates / config_lib.total_updates(config)
-    params = moves.advance(params, progress, observed)
+    total = config_lib.total_updates(config)
+    done = schedule.progress(updates, total)
+    params = moves.advance(params, done, observed)
     return params, moves.metrics(params)
 
   def shallow(params):

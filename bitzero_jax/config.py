@@ -250,6 +250,18 @@ def total_updates(config: Any) -> int:
   return config.rounds * config.learn.updates
 
 
+def settled(config: Any, updates: int) -> bool:
+  """Whether precision stays as it is from so many updates on.
+
+  Before, a model may run with weights that no file of its bits can hold: half
+  quantized, or between numbers of planes.
+  """
+  c = config.precision
+  shares = (c.ramp_weights, c.ramp_activations, *c.planes_at)
+  last = max(*shares, c.freeze if c.budget else 0.0)
+  return updates / total_updates(config) >= last
+
+
 def of_each_seed(config: Any) -> list[Any]:
   """The configs of the runs that are trained side by side, each one alone."""
   alone = []

@@ -71,7 +71,6 @@ def _parser() -> argparse.ArgumentParser:
     action="store_true",
     help="write evaluations/SUITE.json into the workdir, task by task",
   )
-
   evaluate.add_argument(
     "--dynamic",
     action="store_true",
@@ -217,6 +216,22 @@ def _train(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   return 0
 
 
+@contextlib.contextmanager
+def _trained(options: argparse.Namespace) -> Iterator[Any]:
+  """The model that --workdir and --checkpoint name."""
+  from bitzero_jax import config as config_lib
+  from bitzero_jax import trained
+
+  with trained.opened(Path(options.workdir), options.checkpoint) as model:
+    updates = model.round * model.config.learn.updates
+    if not config_lib.settled(model.config, updates):
+      _say(
+        f"round {model.round}: precision still moves, so these weights are not "
+        "yet of the bits that the run will end with"
+      )
+    yield model
+
+
 def _evaluate(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   with _bad_input():
     from bitzero_jax import trained
@@ -225,7 +240,7 @@ def _evaluate(options: argparse.Namespace, overrides: Sequence[str]) -> int:
     others = (options.practice, options.samples, options.data)
     if options.dynamic and any(other is not None for other in others):
       _fail("--dynamic goes with no --practice, --samples or --data")
-    with trained.opened(folder, options.checkpoint) as model:
+    with _trained(options) as model:
       if options.dynamic:
         evaluation = trained.evaluate_dynamic(model, options.suite)
       elif options.practice is None:
@@ -302,7 +317,7 @@ def _solve(options: argparse.Namespace, overrides: Sequence[str]) -> int:
     from bitzero_jax.evaluate import puzzle
 
     examples = puzzle.read_examples(options.examples)
-    with trained.opened(Path(options.workdir), options.checkpoint) as model:
+    with _trained(options) as model:
       samples = 256 if options.samples is None else options.samples
       answers = trained.solve(model, examples, samples)
   for line in puzzle.table(answers, len(examples)):
@@ -314,7 +329,7 @@ def _solve_by_practice(
   options: argparse.Namespace, overrides: Sequence[str]
 ) -> int:
   with _bad_input():
-    from bitzero_jax import practised, trained
+    from bitzero_jax import practised
     from bitzero_jax.evaluate import puzzle
     from bitzero_jax.practice import lines
 
@@ -322,7 +337,7 @@ def _solve_by_practice(
     folder = Path(options.workdir)
     if options.keep is not None:
       practised.check_keep(Path(options.keep))
-    with trained.opened(folder, options.checkpoint) as model:
+    with _trained(options) as model:
       model = model._replace(config=_practice_config(model.config, overrides))
       done = practised.run(model, [examples], options.practice, _say)
     (archive,) = done.archives.values()

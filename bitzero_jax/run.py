@@ -95,7 +95,8 @@ class Run:
     exam: held out from it.
     constant: the best constant answer's score there.
     checkpoints: its own.
-    score: of the last evaluation, higher is better; None before the first.
+    score: of the last evaluation with settled precision, higher is better;
+      None before the first.
   """
 
   def __init__(
@@ -174,7 +175,8 @@ class Run:
     for line in metrics.read(folder / metrics.METRICS_FILE):
       self._before = max(self._before, line["seconds"])
       found = primary.score(measure, line)
-      self.score = self.score if found is None else found
+      if found is not None and self._settled(line["step"]):
+        self.score = found
 
   def last_good(self) -> str:
     """Says which checkpoint stands."""
@@ -211,8 +213,13 @@ class Run:
       room = "eval/" if suite == "heldout" else f"eval/{suite}/"
       for name, value in summarize(graded).items():
         values[room + name.removeprefix("eval/")] = value
-    self.score = primary.score(self.plan.config.heldout.primary, values)
+    if self._settled(step):
+      self.score = primary.score(self.plan.config.heldout.primary, values)
     return values | {"eval/constant": self.constant}
+
+  def _settled(self, step: int) -> bool:
+    """Whether the model may be the best: one of higher precision may not."""
+    return config_lib.settled(self.plan.config, step)
 
   def write(
     self, step: int, seconds: float, values: dict[str, Any]

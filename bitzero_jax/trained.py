@@ -63,6 +63,11 @@ def opened(folder: Path, which: str) -> Iterator[Trained]:
     )
   with checkpoint.opened(folder, create=False) as checkpoints:
     number = checkpoints.last() if which == "last" else checkpoints.best()
+    if number is None and checkpoints.last() is not None:
+      raise ValueError(
+        f"--workdir={folder} holds no best checkpoint yet: none was evaluated "
+        "with its final precision; --checkpoint=last is there"
+      )
     if number is None:
       raise ValueError(f"--workdir={folder} holds no checkpoint yet")
     params = checkpoints.read(number)["params"]

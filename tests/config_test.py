@@ -167,6 +167,14 @@ def test_names_here_are_the_names_in_the_tables():
       {"precision__ramp_activations": 0.5, "quant__activations": "none"},
       ["quant.activations='none'", "precision.ramp_activations=0.5"],
     ),
+    (
+      {
+        "precision__depths": (1, 2),
+        "probe__method": "samples",
+        "solve__fresh_rows": 128,
+      },
+      ["probe.method='samples'", "precision.depths=(1, 2)"],
+    ),
     ({"learn__hindsight": -1.0}, ["learn.hindsight=-1.0"]),
     ({"learn__shown_weight": -1.0}, ["learn.shown_weight=-1.0"]),
     ({"learn__confidence_weight": 1.5}, ["learn.confidence_weight=1.5"]),
@@ -287,6 +295,31 @@ def test_keys_that_an_earlier_version_had_not_take_their_defaults():
 
 def test_updates_are_counted_over_the_whole_run():
   assert config_lib.total_updates(changed(rounds=5, learn__updates=4)) == 20
+
+
+@pytest.mark.parametrize(
+  ("changes", "first"),
+  [
+    ({}, 0),
+    ({"precision__freeze": 0.9}, 0),  # there is no budget
+    ({"precision__budget": 3.0, "precision__freeze": 0.5}, 10),
+    ({"precision__ramp_weights": 0.25}, 5),
+    ({"precision__ramp_activations": 1.0}, 20),
+    (
+      {
+        "precision__planes": (3, 2, 1),
+        "precision__planes_at": (0.25, 0.5),
+        "precision__ramp_weights": 0.3,
+      },
+      10,
+    ),
+    ({"precision__depths": (1, 3)}, 0),
+  ],
+)
+def test_precision_is_settled_once_nothing_moves_it(changes, first):
+  config = changed(rounds=5, learn__updates=4, **changes)
+  settled = [config_lib.settled(config, updates) for updates in range(21)]
+  assert settled == [updates >= first for updates in range(21)]
 
 
 EXPERIMENTS = pathlib.Path(__file__).parents[1] / "experiments"

@@ -1,5 +1,8 @@
 """What is planned for a config's runs, before anything is written."""
 
+import types
+from typing import Any
+
 import pytest
 
 from bitzero_jax import config as config_lib
@@ -76,3 +79,22 @@ def test_runs_that_stand_far_apart_are_refused(config, tmp_path, holding, held):
   for name, rounds in zip(("seed3", "seed4"), held, strict=True):
     said = f"{tmp_path / name} at {max(rounds, default=0)}"
     assert said in str(caught.value)
+
+
+def test_the_best_model_is_one_of_settled_precision(
+  config, tmp_path, monkeypatch
+):
+  """Before the freeze it is better for having more bits, and ships none."""
+  config.seeds, config.precision.budget = 1, 3.0
+  constant = types.SimpleNamespace(best=0.0)
+  monkeypatch.setattr(run, "best_constant", lambda executor, exam: constant)
+  monkeypatch.setattr(run.primary, "score", lambda measure, values: 0.9)
+  (plan,) = run.plan(config, tmp_path / "run")
+  nothing: Any = None
+  one: Any = run.Run(plan, nothing, {}, nothing, nothing)
+  one._graded = types.SimpleNamespace(write=lambda step, rows: None)
+  half = config_lib.total_updates(config) // 2
+  one.examine({}, half - 1)
+  assert one.score is None
+  one.examine({}, half)
+  assert one.score == 0.9

@@ -79,6 +79,18 @@ def test_a_run_of_an_earlier_version_is_opened_and_named(
   assert "precision, practice.seed" in caplog.text
 
 
+def test_a_run_without_a_score_has_no_best(tmp_path, states):
+  workdir.begin(tmp_path, config_lib.to_json(small()))
+  with checkpoint.opened(tmp_path) as checkpoints:
+    for number, state in states.items():
+      checkpoints.save(number, state, None)
+  with (
+    pytest.raises(ValueError, match="no best checkpoint yet"),
+    trained.opened(tmp_path, "best"),
+  ):
+    pass
+
+
 def test_what_was_never_trained_is_refused(tmp_path):
   with (
     pytest.raises(ValueError, match="holds no BitZero run"),

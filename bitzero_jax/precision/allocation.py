@@ -128,7 +128,8 @@ def learned(budget: Budget) -> Precision:
   ) -> Params:
     _, bits = read(params)
     memory = params["precision"]
-    dual = memory["dual"] + budget.dual_rate * (bits - budget.bits)
+    rate = budget.dual_rate * (1 - memory["frozen"])
+    dual = memory["dual"] + rate * (bits - budget.bits)
     memory = memory | {"dual": jnp.maximum(dual, 0.0)}
     return settle(params | {"precision": memory}, progress, observed)
 

@@ -66,4 +66,7 @@ def both(chosen: Sequence[Precision]) -> Precision | None:
     params = first.advance(params, progress, observed)
     return last.advance(params, progress, observed)
 
-  return last._replace(start=start, advance=advance)
+  def metrics(params: Params) -> dict[str, jax.Array]:
+    return first.metrics(params) | last.metrics(params)
+
+  return last._replace(start=start, advance=advance, metrics=metrics)

@@ -9,12 +9,20 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 
+from bitzero_jax.precision import ledger
 from bitzero_jax.precision.base import Params, Precision, set_control
 from bitzero_jax.quant import base
 
 ACTIVATIONS = "activations"  # of params["quant"], beside the kernels' numbers
 
 Schedule = Callable[[jax.Array], jax.Array]
+
+
+def progress(updates: jax.Array, total: int) -> jax.Array:
+  """Share of a run that is done: float32 [], exactly 1 at its end."""
+  # Else XLA would multiply by 1 / total, and a ramp or a freeze at 1 might
+  # never be reached: 41 * (1 / 41) is below it.
+  return updates / jax.lax.optimization_barrier(jnp.float32(total))
 
 
 def ramp(share: float) -> Schedule:
@@ -87,8 +95,11 @@ def scheduled(
     return params
 
   def metrics(params: Params) -> dict[str, jax.Array]:
-    del params
-    return {}
+    if planes is None:
+      return {}
+    found = ledger.entries(params)
+    now = ledger.read(params, found, "planes")
+    return {"precision/bits": ledger.mean_bits(now, ledger.sizes(found))}
 
   return Precision(
     start=lambda params, key: write(params, jnp.float32(0)),

@@ -57,6 +57,23 @@ def test_what_was_allocated_is_sat_and_solved(allocated, bitzero):
   assert scores["deduction"] == pytest.approx(lines[-1]["eval/deduction"])
 
 
+def test_until_the_freeze_a_model_is_said_to_be_unfinished(
+  allocated, bitzero, tmp_path
+):
+  folder, _ = allocated
+  early = tmp_path / "early"
+  shutil.copytree(folder, early)
+  config = json.loads((early / "config.json").read_text())
+  config["rounds"] = 60  # so that all of its rounds lie before the freeze
+  (early / "config.json").write_text(json.dumps(config))
+  example = "[1]->[2]"
+  done = bitzero("solve", example, f"--workdir={early}", "--samples=1")
+  assert done.returncode in (0, 3), done.stderr
+  assert "round 6: precision still moves" in done.stderr
+  done = bitzero("solve", example, f"--workdir={folder}", "--samples=1")
+  assert "still moves" not in done.stderr
+
+
 def test_an_allocation_resumes_to_the_last_bit(
   allocated, train, same, tmp_path
 ):
@@ -107,6 +124,8 @@ def test_stairs_and_ramps_end_in_full_quantization(train, tmp_path):
   )
   flips = [line["ternary/flip_rate"] for line in lines]
   assert flips[2] > 0.3  # three planes become one
+  bits = [line["bits/stored_per_weight"] for line in lines]
+  assert bits == pytest.approx([5.5, 5.5, 2.0625, 2.0625, 2.0625, 2.0625])
   rows = json.loads((tmp_path / "run" / "parameters.json").read_text())
   kernels = [row for row in rows if row["path"].endswith("kernel")]
   assert {row["planes"] for row in kernels} == {1}

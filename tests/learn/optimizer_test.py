@@ -220,3 +220,21 @@ def test_an_unknown_name_is_refused():
     optimizer(SPEC._replace(name="sgd"))
   with pytest.raises(ValueError, match=r"optimizer.schedule='wsd' must be"):
     optimizer(SPEC._replace(schedule="wsd"))
+
+
+@pytest.mark.parametrize("name", ["muon", "adamw"])
+def test_controls_and_what_precision_remembers_stay_as_they_are(name):
+  rule = optimizer(SPEC._replace(name=name, weight_decay=0.1))
+  numbers = {"planes": 3.0, "mix": 0.5, "stretch": 0.0}
+  params = tree(0) | {
+    "quant": {"a": {"kernel": jax.tree.map(jnp.float32, numbers)}},
+    "precision": {"dual": jnp.float32(2)},
+  }
+  pull = jax.tree.map(jnp.ones_like, params)
+  state = rule.init(params)
+  for _ in range(3):
+    changes, state = rule.update(pull, state, params)
+  moved = changes["quant"]["a"]["kernel"]
+  assert moved["planes"] == moved["mix"] == 0
+  assert changes["precision"]["dual"] == 0
+  assert moved["stretch"] < 0

@@ -81,8 +81,10 @@ def test_at_the_freeze_the_likeliest_fill_the_budget_and_stay(make):
   assert planes_of(params) == [3, 1, 3, 1]
   assert bits_of(params) <= 3.0
   assert params["precision"]["frozen"] == 1
+  assert moves.metrics(params)["precision/planes"].tolist() == [3, 1, 3, 1]
   other = advance(with_keep(params, np.full((4, 2), 9.0)), jnp.float32(0.6), {})
   assert planes_of(other) == planes_of(params)
+  assert other["precision"]["dual"] == params["precision"]["dual"]
 
 
 def test_chances_follow_what_planes_are_worth(make):
@@ -129,6 +131,15 @@ def test_the_others_train_with_most_planes_until_the_freeze(make, name):
   assert bits_of(params) <= 3.0
   if name == "sensitivity":
     assert planes_of(params)[2] >= 2
+
+
+def test_what_was_observed_is_remembered_for_some_rounds(make):
+  moves = allocation.sensitivity(BUDGET, adaptive.quantizer(3))
+  params = moves.start(make(learned=False), KEY)
+  for value in (1.0, 0.0):
+    seen = {"gain": jnp.full((4, 2), value)}
+    params = moves.advance(params, jnp.float32(0.1), seen)
+  np.testing.assert_allclose(params["precision"]["gain"], 0.09, rtol=1e-6)
 
 
 def test_chance_depends_on_the_key_alone(make):

@@ -40,6 +40,13 @@ def test_bits_are_those_of_the_exported_file(make):
   assert float(ledger.expected_bits(chances, size)) == np.float32(half)
 
 
+def test_what_is_undecided_is_not_in_the_manifest(make):
+  params = make()
+  found = ledger.entries(params)
+  after = ledger.write(params, found, "planes", jnp.float32([0, 2, 0, 0]))
+  assert ledger.manifest(after) == {"b/kernel": 2}
+
+
 def test_without_planes_there_is_no_manifest():
   params = {"model": {"a": {"kernel": jnp.ones((2, 2))}}, "quant": {}}
   assert ledger.manifest(params) == {}

@@ -18,6 +18,13 @@ def at(value, *progress):
   return [float(jax.jit(value)(jnp.float32(p))) for p in progress]
 
 
+@pytest.mark.parametrize("total", [3, 41, 47, 3840])
+def test_a_run_ends_at_one(total):
+  done = jax.jit(lambda updates: schedule.progress(updates, total))
+  assert done(jnp.int32(total)) == 1
+  assert done(jnp.int32(total - 1)) == np.float32(total - 1) / np.float32(total)
+
+
 def test_a_ramp_rises_and_stays():
   assert at(schedule.ramp(0.4), 0, 0.1, 0.4, 1) == [0, 0.25, 1, 1]
   assert at(schedule.ramp(0.0), 0, 0.5) == [1, 1]
@@ -91,6 +98,8 @@ def test_it_writes_every_control_and_nothing_else(make):
     assert quant["a"]["kernel"]["planes"] == planes
     assert quant["c"]["kernel"]["planes"].tolist() == [planes, planes]
     assert (quant["a"]["kernel"]["stretch"] == 0).all()
+    bits = {3: 5.5, 1: 2.0625}[planes]
+    assert moves.metrics(params) == {"precision/bits": bits}
   jax.tree.map(np.testing.assert_array_equal, params["model"], before["model"])
 
 
@@ -106,3 +115,5 @@ def test_two_together_do_both(make):
   params = moves.advance(params, jnp.float32(0.75), {})
   assert params["quant"]["activations"]["mix"] == 0.75
   assert params["quant"]["b"]["kernel"]["planes"] == 1
+  assert moves.metrics(params) == {"precision/bits": 2.0625}
+  assert both([down, ramp]).metrics(params) == {"precision/bits": 2.0625}

@@ -91,6 +91,40 @@ def test_a_plane_is_worth_what_it_changes(undecided):
   assert (got["stretch"] != 0).all()
 
 
+@pytest.mark.parametrize("chosen", [0, 1, 2, 3])
+def test_its_gradients_are_those_of_each_step_by_its_chance(undecided, chosen):
+  """LSQ written out: 0 is the mean over the chances, k the step k alone."""
+  q, params = undecided
+  stretch = jnp.float32([0.1, -0.3, -0.3])  # so that weights are clipped
+  params = at(params | {"stretch": stretch}, chosen)
+  slope = jnp.cos(3 * W)
+  pull = lambda w, p: jnp.sum(slope * q.fake_quant(w, p))  # noqa: E731
+  to_weight, to_params = jax.grad(pull, argnums=(0, 1))(W, params)
+  share = adaptive.chances(params["keep"])
+  share = share if chosen == 0 else jnp.eye(3)[chosen - 1]
+  weight, size = jnp.zeros_like(W), jnp.mean(jnp.abs(W))
+  for k in (1, 2, 3):
+    top, unit = digits.max_code(k), adaptive.RATIO[k] * size
+    ratio = W / (unit * (1 + stretch[k - 1]))
+    inside = jnp.abs(ratio) <= top
+    assert not inside.all()
+    codes = jnp.clip(jnp.round(ratio), -top, top)
+    lsq = jnp.where(inside, codes - ratio, codes) / (W.size * top) ** 0.5
+    wanted = share[k - 1] * unit * jnp.sum(slope * lsq)
+    got = to_params["stretch"][k - 1]
+    np.testing.assert_allclose(got, wanted, rtol=1e-3, atol=1e-6)
+    weight += share[k - 1] * jnp.where(inside, slope, 0.0)
+  np.testing.assert_allclose(to_weight, weight, atol=1e-6)
+
+
+def test_a_plane_that_stands_on_none_does_not_count(undecided):
+  q, params = undecided
+  params = params | {"keep": jnp.float32([-1.0, 9.0])}
+  one = q.quantize(W, at(params, 1))
+  np.testing.assert_array_equal(q.quantize(W, params)[0], one[0])
+  assert (q.init(W)["keep"] > 0).all()  # it starts with likely planes
+
+
 def test_once_decided_nothing_moves_its_chances(undecided):
   q, params = undecided
   got = jax.grad(lambda p: jnp.sum(q.fake_quant(W, p) ** 2))(at(params, 2))

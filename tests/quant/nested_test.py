@@ -61,6 +61,26 @@ def test_the_gradient_of_a_scale_is_that_of_the_value(k):
     np.testing.assert_allclose(got["stretch"][k - 1], wanted, rtol=1e-4)
 
 
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_no_gradient_reaches_what_lies_beyond_the_largest_code(k):
+  q = nested.quantizer(3)
+  params = at(q.init(W), k)
+  params = params | {"stretch": params["stretch"].at[-1].set(-0.3)}
+  slope = jnp.cos(W)
+  got = jax.grad(lambda w: jnp.sum(slope * q.fake_quant(w, params)))(W)
+  unit = adaptive.RATIO[3] * jnp.mean(jnp.abs(W))
+  ratio = W / (0.7 * unit)
+  inside = jnp.abs(ratio) <= 13
+  assert not inside.all()
+  np.testing.assert_allclose(got, jnp.where(inside, slope, 0.0), atol=1e-6)
+  if k == 3:  # all planes: LSQ, as in `digits`
+    codes = jnp.clip(jnp.round(ratio), -13, 13)
+    lsq = jnp.where(inside, codes - ratio, codes) / (W.size * 13) ** 0.5
+    numbers = jax.grad(lambda p: jnp.sum(slope * q.fake_quant(W, p)))(params)
+    wanted = unit * jnp.sum(slope * lsq)
+    np.testing.assert_allclose(numbers["stretch"][2], wanted, rtol=1e-3)
+
+
 def test_errors_name_what_is_allowed():
   for planes in (0, 6):
     with pytest.raises(
