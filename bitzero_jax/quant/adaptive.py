@@ -62,8 +62,8 @@ def quantizer(planes: int = 3, learned: bool = False) -> base.Quantizer:
   Gradient:
     To W and to `stretch` as in `digits` (LSQ), of the step in use. While k is
     undecided it is that of the mean, so `keep` learns what a plane is worth at
-    the weight between: exactly so where the loss is quadratic and the chance
-    one half.
+    the weight between: with two depths, exactly so where the loss is quadratic
+    and the chance one half.
 
   Args:
     planes: K, 1 to 5.
