@@ -36,6 +36,11 @@ def test_a_cheap_third_plane_takes_the_second_along():
   assert rounded(gain, [100, 100], 2.0625 + 3.4375 / 2) == [3, 1]
 
 
+def test_a_plane_that_costs_nothing_is_taken():
+  gain = [[1, 1, 1, 0.5], [0, 0, 0, 0]]  # 4 and 5 planes are stored alike
+  assert rounded(gain, [10, 10], (8.5 + 2.0625) / 2) == [5, 1]
+
+
 def test_the_budget_is_used_up_though_nothing_is_gained():
   assert rounded([[0, 0], [0, 0]], [10, 10], 5.5) == [3, 3]
 
