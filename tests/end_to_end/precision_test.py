@@ -85,6 +85,7 @@ def test_an_allocation_resumes_to_the_last_bit(
   same(folder, again)
 
 
+@pytest.mark.slow
 def test_one_weight_set_says_what_fewer_planes_cost(
   train, bitzero, allocated, tmp_path
 ):
@@ -114,6 +115,7 @@ def test_one_weight_set_says_what_fewer_planes_cost(
   assert "--dynamic needs a run with precision.depths" in done.stderr
 
 
+@pytest.mark.slow
 def test_stairs_and_ramps_end_in_full_quantization(train, tmp_path):
   lines = train(
     tmp_path / "run",
