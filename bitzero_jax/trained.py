@@ -120,11 +120,7 @@ def evaluate(
   step = model.round * config.learn.updates
   head: dict[str, Any] = {"suite": suite, "round": model.round, "step": step}
   if suite in ("heldout", "human"):
-    exam = (
-      build.build_exam(config, judge)
-      if suite == "heldout"
-      else build.build_human_exam(config, model.executor)
-    )
+    exam = _exam(model, suite, judge)
     graded = examiner(network, exam, judge, samples or 0)(model.params)
     scores = _scores(model.executor, exam, graded)
     if samples:
@@ -160,6 +156,13 @@ def evaluate(
   return Evaluation(head | scores, {})
 
 
+def _exam(model: Trained, suite: str, judge: Judge) -> Exam:
+  """The exam of "heldout" or "human"."""
+  if suite == "heldout":
+    return build.build_exam(model.config, judge)
+  return build.build_human_exam(model.config, model.executor)
+
+
 def evaluate_dynamic(model: Trained, suite: str) -> Evaluation:
   """Sits an exam at every depth of the weights, and at planes by the task.
 
@@ -183,11 +186,7 @@ def evaluate_dynamic(model: Trained, suite: str) -> Evaluation:
   if suite not in ("heldout", "human"):
     raise ValueError(f"--dynamic takes --suite=heldout or human, not {suite}")
   judge = Judge(model.executor, config.language.pairs)
-  exam = (
-    build.build_exam(config, judge)
-    if suite == "heldout"
-    else build.build_human_exam(config, model.executor)
-  )
+  exam = _exam(model, suite, judge)
   sit = examiner(build.build_network(config), exam, judge)
   sittings = [sit(set_control(model.params, "planes", k)) for k in planes]
   length = np.sum(np.asarray(exam.tasks.program) != PAD, axis=1)

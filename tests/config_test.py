@@ -12,6 +12,7 @@ from bitzero_jax.curriculum.pool import EVICTION
 from bitzero_jax.curriculum.table import CURRICULA
 from bitzero_jax.language.levels import LEVELS
 from bitzero_jax.learn.reward import LEARNABILITY
+from bitzero_jax.quant.digits import STORED_BITS
 from bitzero_jax.quant.table import QUANTIZERS
 
 
@@ -62,6 +63,7 @@ def test_names_here_are_the_names_in_the_tables():
   assert set(CHOICES["curriculum.learnability"]) == set(LEARNABILITY)
   assert set(CHOICES["curriculum.name"]) == set(CURRICULA)
   assert tuple(LEVELS) == config_lib.LEVELS
+  assert STORED_BITS[1] == config_lib.SMALLEST_BITS
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 Letters: n = tasks of one type, D = depths, numbers of planes in rising order.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,68 +47,21 @@ def points(
     planes: of each depth.
     length: int [n], tokens of each task's program.
   """
-  depths = len(planes)
-  found = [
-    _point("static", planes[d], sittings, planes, length, _same(d))
-    for d in range(depths)
-  ]
-  for share in SHARES:
-    found.append(
-      _point("confidence", share, sittings, planes, length, _least_sure(share))
-    )
-  for share in SHARES:
-    found.append(
-      _point("length", share, sittings, planes, length, _longest(share, depths))
-    )
-  found.append(_oracle(sittings, planes))
-  return found
-
-
-Choose = Callable[[np.ndarray, np.ndarray], Controller]
-
-
-def _same(depth: int) -> Choose:
-  return lambda length, confidence: controller.always(depth)
-
-
-def _least_sure(share: float) -> Choose:
-  """Asks again what is least sure among the answers of a depth."""
-
-  def choose(length: np.ndarray, confidence: np.ndarray) -> Controller:
-    del length, confidence
-
-    def trusts(sure: np.ndarray, depth: int) -> np.ndarray:
-      del depth
-      kept = np.ones(len(sure), bool)
-      again = np.argsort(sure, kind="stable")[: round(share * len(sure))]
-      kept[again] = False
-      return kept
-
-    return controller.by_confidence(0.0)._replace(trusts=trusts)
-
-  return choose
-
-
-def _longest(share: float, depths: int) -> Choose:
-  """Begins with most planes where the program is long."""
-
-  def choose(length: np.ndarray, confidence: np.ndarray) -> Controller:
-    del confidence
-    deep = np.zeros(len(length), int)
-    order = np.argsort(-length, kind="stable")
-    deep[order[: round(share * len(length))]] = depths - 1
-    return controller.always(0)._replace(begin=lambda _: deep)
-
-  return choose
+  last = len(planes) - 1
+  rules = [("static", k, controller.always(d)) for d, k in enumerate(planes)]
+  rules += [("confidence", s, controller.least_sure(s)) for s in SHARES]
+  rules += [("length", s, controller.longest(s, last)) for s in SHARES]
+  found = [_point(*rule, sittings, planes, length) for rule in rules]
+  return [*found, _oracle(sittings, planes)]
 
 
 def _point(
   rule: str,
   share: float,
+  chosen: Controller,
   sittings: Sequence[Graded],
   planes: Sequence[int],
   length: np.ndarray,
-  choose: Choose,
 ) -> Point:
   bits, accuracy = [], []
   inside = ~sittings[0].beyond
@@ -117,7 +70,7 @@ def _point(
     grade = np.stack([s.grade[kind][inside] for s in sittings])
     mine = length[inside]
     route = controller.route(
-      choose(mine, sure),
+      chosen,
       mine,
       lambda depth, tasks, sure=sure: sure[depth, tasks],
       len(planes),

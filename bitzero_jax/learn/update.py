@@ -122,7 +122,7 @@ def _total(learner: Learner) -> Callable[..., Any]:
     )
     for planes in learner.depths:
       shallow = set_control(params, "planes", planes)
-      more, _ = loss(learner.network, learner.weights, shallow, {}, gold)
+      more = _hindsight(learner, gold)(shallow)
       metrics[f"loss/planes/{planes}"] = more
       value += more
     if learner.penalty is not None:

@@ -24,6 +24,7 @@ from bitzero_jax.precision.base import (
 from bitzero_jax.quant import adaptive
 from bitzero_jax.quant.adaptive import UNDECIDED
 from bitzero_jax.quant.base import Quantizer
+from bitzero_jax.quant.tree import kernels, together
 
 _ASKED = 16  # pairs that are measured in a round
 _REMEMBERED = 0.9  # share of what was observed that a round keeps
@@ -216,18 +217,12 @@ def sensitivity(budget: Budget, quantizer: Quantizer) -> Precision:
     )
 
   def observe(params: Params, gradient: Params) -> Observed:
-    rises = []
-    for entry in ledger.entries(params):
-      keys = entry.path.split("/")
-      weight, slope, numbers = (
-        _at(params["model"], keys),
-        _at(gradient["model"], keys),
-        _at(params["quant"], keys),
-      )
-      apply = jax.vmap(rise) if entry.layers else rise
-      found = apply(weight, numbers, slope)
-      rises.append(found if entry.layers else found[None])
-    rise_of = jnp.concatenate(rises)
+    weights = kernels(params["model"], params["quant"])
+    slopes = kernels(gradient["model"], {})
+    rows = {path: (*weights[path], slopes[path][0]) for path in weights}
+    found = together(quantizer, lambda _: rise, rows)
+    paths = [entry.path for entry in ledger.entries(params)]
+    rise_of = jnp.concatenate([jnp.atleast_2d(found[path]) for path in paths])
     return {"gain": rise_of[:, :-1] - rise_of[:, 1:]}
 
   def first(params: Params, key: jax.Array) -> jax.Array:
@@ -302,9 +297,3 @@ def measured(budget: Budget) -> Precision:
     return settle(params | {"precision": memory}, progress, seen)
 
   return Precision(start, None, None, probe, advance, _metrics)
-
-
-def _at(tree, keys: list[str]):
-  for key in keys:
-    tree = tree[key]
-  return tree

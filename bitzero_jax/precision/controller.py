@@ -67,6 +67,34 @@ def by_complexity(cuts: Sequence[float], threshold: float) -> Controller:
   )
 
 
+def least_sure(share: float) -> Controller:
+  """Begins with fewest planes; of a depth's answers a share is asked again.
+
+  Who is least sure is seen in the batch, with no threshold to be chosen.
+  """
+
+  def trusts(confidence: np.ndarray, depth: int) -> np.ndarray:
+    del depth
+    kept = np.ones(len(confidence), bool)
+    again = round(share * len(confidence))
+    kept[np.argsort(confidence, kind="stable")[:again]] = False
+    return kept
+
+  return always(0)._replace(trusts=trusts)
+
+
+def longest(share: float, depth: int) -> Controller:
+  """A share of the batch, the most complex, at one depth; the rest at first."""
+
+  def begin(complexity: np.ndarray) -> np.ndarray:
+    first = np.zeros(len(complexity), int)
+    deep = round(share * len(complexity))
+    first[np.argsort(-complexity, kind="stable")[:deep]] = depth
+    return first
+
+  return always(0)._replace(begin=begin)
+
+
 def route(
   controller: Controller,
   complexity: np.ndarray,

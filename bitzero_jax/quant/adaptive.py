@@ -136,11 +136,9 @@ def quantizer(planes: int = 3, learned: bool = False) -> base.Quantizer:
     value = base.dequantize(codes.astype(jnp.int8), step, weight.dtype)
     inside = jnp.abs(ratio) <= top
     slope = jnp.where(inside, codes - ratio, codes)  # d value / d step
-    slope = slope * (weight.size * top) ** -0.5
-    surrogate = slope * jnp.broadcast_to(stretched, weight.shape)
-    surrogate = surrogate.astype(weight.dtype)
-    surrogate += jnp.where(inside, weight, jnp.zeros_like(weight))
-    return base.straight_through(value, surrogate)
+    return digits.with_lsq_gradient(
+      value, weight, stretched, slope, inside, top
+    )
 
   def fake_quant(weight: jax.Array, params: base.Params) -> jax.Array:
     unit = jax.lax.stop_gradient(units(weight, params))

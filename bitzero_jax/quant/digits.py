@@ -59,6 +59,34 @@ def unpack(packed: base.Packed) -> base.Coded:
   return join(layout.unpack(packed.planes, packed.shape[0])), packed.scale
 
 
+def with_lsq_gradient(
+  value: jax.Array,
+  weight: jax.Array,
+  step: jax.Array,
+  slope: jax.Array,
+  inside: jax.Array,
+  top: jax.Array | float,
+) -> jax.Array:
+  """`value` untouched, with the gradient of a learned step size.
+
+  Args:
+    value: [I, O], the rounded weight.
+    weight: [I, O]; its gradient is the identity where `inside`, else zero.
+    step: float32 [], what the step is learned through.
+    slope: float32 [I, O], d value / d step, scaled by 1 / sqrt(I * O * top).
+    inside: bool [I, O].
+    top: largest code.
+
+  Source:
+    LSQ: arXiv:1902.08153.
+  """
+  slope = slope * (weight.size * top) ** -0.5
+  surrogate = slope * jnp.broadcast_to(step, weight.shape)
+  surrogate = surrogate.astype(weight.dtype)
+  surrogate += jnp.where(inside, weight, jnp.zeros_like(weight))
+  return base.straight_through(value, surrogate)
+
+
 def quantizer(planes: int = 2) -> base.Quantizer:
   """Rounds weights to 3^K levels, a learned step u apart.
 
@@ -104,11 +132,7 @@ def quantizer(planes: int = 2) -> base.Quantizer:
     value = base.dequantize(codes.astype(jnp.int8), step, weight.dtype)
     inside = jnp.abs(ratio) <= top
     slope = jnp.where(inside, codes - ratio, codes)  # d value / d step
-    slope = slope * (weight.size * top) ** -0.5
-    surrogate = slope * jnp.broadcast_to(params["step"], weight.shape)
-    surrogate = surrogate.astype(weight.dtype)
-    surrogate += jnp.where(inside, weight, jnp.zeros_like(weight))
-    return base.straight_through(value, surrogate)
+    return with_lsq_gradient(value, weight, params["step"], slope, inside, top)
 
   spec = base.QuantSpec(
     name="digits",

@@ -99,13 +99,11 @@ def quantizer(planes: int = 3) -> base.Quantizer:
     floats = first.astype(jnp.float32)
     last = index == planes - 1
     slope = jnp.where(last & inside, floats - ratio, floats)
-    slope = slope * (weight.size * top) ** -0.5
     power = jnp.asarray(powers)[index].astype(jnp.float32)
     stretched = jnp.where(last, unit, step) * power * params["stretch"][index]
-    surrogate = slope * jnp.broadcast_to(stretched, weight.shape)
-    surrogate = surrogate.astype(weight.dtype)
-    surrogate += jnp.where(inside, weight, jnp.zeros_like(weight))
-    return base.straight_through(value, surrogate)
+    return digits.with_lsq_gradient(
+      value, weight, stretched, slope, inside, top
+    )
 
   spec = base.QuantSpec(
     name="nested",
