@@ -135,7 +135,9 @@ def build_precision(config: Any) -> precision.Precision | None:
     ramps["planes"] = schedule.stairs(c.planes, c.planes_at)
   chosen = [schedule.scheduled(**ramps)] if ramps else []
   if c.budget:
-    budget = allocation.Budget(c.budget, c.most, c.freeze, c.dual_rate)
+    budget = allocation.Budget(
+      c.budget, c.most, c.freeze, c.dual_rate, c.sharpness
+    )
     allocators = {
       "learned": lambda: allocation.learned(budget),
       "measured": lambda: allocation.measured(budget),

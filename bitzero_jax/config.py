@@ -96,10 +96,10 @@ def default() -> Any:
   c.precision.allocator = "learned"  # who says where planes are needed
   c.precision.most = 3  # planes of one kernel under a budget
   c.precision.freeze = 0.5  # share of the run after which they stay
-  c.precision.dual_rate = (
-    0.005  # rise of the budget's multiplier in a round, in
-  )
-  # nats a bit, for each bit too much
+  c.precision.dual_rate = 0.005  # rise of the budget's multiplier in a round,
+  # in nats a bit, for each bit too much
+  c.precision.sharpness = 1.0  # learned: factor of the logits of chances at the
+  # freeze; above 1, weights come to lie less between numbers of planes
   c.precision.planes = ()  # planes of all kernels, one after the other, such as
   # (3, 2, 1), whatever `quant` says
   c.precision.planes_at = ()  # shares of the run at which the next begin
@@ -427,6 +427,7 @@ def _check_precision(config: Any) -> None:
   _within(config, "precision.freeze", 0.0, 1.0)
   _within(config, "precision.dual_rate precision.gap", 0.0, 1e3)
   _within(config, "precision.most", 2, 5)
+  _within(config, "precision.sharpness", 1.0, 1e3)
   _require(
     c.budget == 0 or c.budget >= SMALLEST_BITS,
     f"precision.budget={c.budget} must be 0, or at least the {SMALLEST_BITS} "

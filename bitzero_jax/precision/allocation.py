@@ -38,12 +38,15 @@ class Budget(NamedTuple):
     most: K, planes of one matrix at most.
     freeze: share of the run after which the allocation stays.
     dual_rate: by how much the multiplier rises in a round, a bit too much.
+    sharpness: what the logits of chances are multiplied with at the freeze;
+      until then the factor rises from 1, by the same share in each round.
   """
 
   bits: float
   most: int
   freeze: float
   dual_rate: float
+  sharpness: float
 
 
 def _memory(params: Params, gain: jax.Array) -> Params:
@@ -95,12 +98,14 @@ def learned(budget: Budget) -> Precision:
   The loss gets dual * (expected bits - budget), and the multiplier rises while
   more is expected than the budget allows (dual ascent) and falls below. Until
   the freeze a matrix runs as the mean over its chances, between the numbers of
-  planes; then the likeliest planes fill the budget.
+  planes; then the likeliest planes fill the budget. The sharper the chances
+  have become by then, the less the weights change at the freeze.
   """
 
   def read(params: Params) -> tuple[jax.Array, jax.Array]:
     found = ledger.entries(params)
-    keep = ledger.read(params, found, "keep")
+    sharpness = ledger.read(params, found, "sharpness")
+    keep = ledger.read(params, found, "keep") * sharpness[:, None]
     chances = jax.vmap(adaptive.chances)(keep)
     return keep, ledger.expected_bits(chances, ledger.sizes(found))
 
@@ -116,8 +121,9 @@ def learned(budget: Budget) -> Precision:
     return memory["dual"] * (1 - memory["frozen"]) * (bits - budget.bits)
 
   def gains(params: Params, size: np.ndarray) -> jax.Array:
-    # The multiplier has charged for bytes: what counts is the chance alone.
-    keep, _ = read(params)
+    # The multiplier has charged for bytes: what counts is the chance alone,
+    # of the logits as they are, for sharp chances are all 0 or 1.
+    keep = ledger.read(params, ledger.entries(params), "keep")
     reach = jax.vmap(adaptive.reach)(keep)[:, 1:]
     cost = jnp.diff(jnp.asarray(ledger.BITS[: budget.most], jnp.float32))
     return reach * cost * size[:, None]
@@ -132,6 +138,8 @@ def learned(budget: Budget) -> Precision:
     rate = budget.dual_rate * (1 - memory["frozen"])
     dual = memory["dual"] + rate * (bits - budget.bits)
     memory = memory | {"dual": jnp.maximum(dual, 0.0)}
+    share = jnp.minimum(progress / budget.freeze, 1.0) if budget.freeze else 1.0
+    params = set_control(params, "sharpness", budget.sharpness**share)
     return settle(params | {"precision": memory}, progress, observed)
 
   def metrics(params: Params) -> dict[str, jax.Array]:

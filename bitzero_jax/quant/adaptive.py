@@ -58,6 +58,9 @@ def quantizer(planes: int = 3, learned: bool = False) -> base.Quantizer:
       whose chance, given those before it, is above one half.
     stretch: float32 [K], starts at 0.
     keep: float32 [K - 1], only where `learned`: logits as in `reach`.
+    sharpness: float32 [], a control, only where `learned`: the chances are
+      those of `sharpness * keep`, so the higher it is, the less a weight that
+      is undecided lies between numbers of planes. Starts at 1.
 
   Gradient:
     To W and to `stretch` as in `digits` (LSQ), of the step in use. While k is
@@ -74,7 +77,8 @@ def quantizer(planes: int = 3, learned: bool = False) -> base.Quantizer:
 
   Source:
     LSQ: arXiv:1902.08153. A chain of chances over planes is close to CSQ
-    (arXiv:2212.02770) and SDQ (arXiv:2206.04459), which choose binary bits.
+    (arXiv:2212.02770), which sharpens its gates in the same way, and to SDQ
+    (arXiv:2206.04459); both choose binary bits.
   """
   lowest = 2 if learned else 1
   if not lowest <= planes <= max(RATIO):
@@ -82,7 +86,7 @@ def quantizer(planes: int = 3, learned: bool = False) -> base.Quantizer:
   depths = range(1, planes + 1)
   ratios = np.array([RATIO[k] for k in depths], np.float32)
   tops = np.array([digits.max_code(k) for k in depths], np.float32)
-  names = {"planes", "stretch"} | ({"keep"} if learned else set())
+  names = {"planes", "stretch"} | ({"keep", "sharpness"} if learned else set())
 
   def init(weight: jax.Array) -> base.Params:
     base.to_float32(weight)
@@ -92,6 +96,7 @@ def quantizer(planes: int = 3, learned: bool = False) -> base.Quantizer:
     }
     if learned:
       numbers["keep"] = jnp.full(planes - 1, KEEP, jnp.float32)
+      numbers["sharpness"] = jnp.float32(1)
     return numbers
 
   def units(weight: jax.Array, params: base.Params) -> jax.Array:
@@ -149,7 +154,8 @@ def quantizer(planes: int = 3, learned: bool = False) -> base.Quantizer:
     chosen = rounded(weight, stretched[index], every[index], top)
     if not learned:
       return chosen
-    chance = _rounded(chances(params["keep"]))
+    sharpness = jax.lax.stop_gradient(params["sharpness"])
+    chance = _rounded(chances(sharpness * params["keep"]))
     mean = jnp.zeros(weight.shape, jnp.float32)
     for k in range(planes):
       one = rounded(weight, stretched[k], every[k], float(tops[k]))

@@ -9,7 +9,9 @@ from bitzero_jax.precision import allocation, ledger
 from bitzero_jax.quant import adaptive, tree
 
 KEY = jax.random.key(2)
-BUDGET = allocation.Budget(bits=3.0, most=3, freeze=0.5, dual_rate=0.1)
+BUDGET = allocation.Budget(
+  bits=3.0, most=3, freeze=0.5, dual_rate=0.1, sharpness=1.0
+)
 
 
 def planes_of(params):
@@ -53,6 +55,24 @@ def test_the_multiplier_rises_with_what_is_too_much_and_never_below_0(make):
   assert float(again["precision"]["dual"]) == pytest.approx(2 * rise)
   poor = with_keep(params, np.full((4, 2), -9.0))
   assert moves.advance(poor, jnp.float32(0.1), {})["precision"]["dual"] == 0
+
+
+def test_chances_sharpen_until_the_freeze(make):
+  moves = allocation.learned(BUDGET._replace(sharpness=16.0))
+  params = with_keep(moves.start(make(), KEY), np.full((4, 2), 0.5))
+  found = ledger.entries(params)
+  factors, bits = [], []
+  for progress in (0.0, 0.25, 0.5, 1.0):
+    params = moves.advance(params, jnp.float32(progress), {})
+    factors.append(ledger.read(params, found, "sharpness").tolist())
+    thawed = ledger.write(params, found, "planes", jnp.zeros(4))
+    thawed["precision"]["frozen"] = jnp.float32(0)
+    bits.append(float(moves.metrics(thawed)["precision/bits"]))
+  np.testing.assert_allclose(
+    factors, np.outer([1, 4, 16, 16], np.ones(4)), rtol=1e-6
+  )
+  assert bits[0] < bits[1] < bits[2] == bits[3]
+  assert bits[2] == pytest.approx(5.5, rel=1e-2)  # three planes, all but sure
 
 
 def test_before_the_freeze_nothing_is_decided(make):
