@@ -319,10 +319,12 @@ def _solve(options: argparse.Namespace, overrides: Sequence[str]) -> int:
     examples = puzzle.read_examples(options.examples)
     with _trained(options) as model:
       samples = 256 if options.samples is None else options.samples
-      answers = trained.solve(model, examples, samples)
-  for line in puzzle.table(answers, len(examples)):
+      found = trained.solve(model, examples, samples)
+  if found.planes is not None:
+    _say(f"with {found.planes} planes of the model's weights")
+  for line in puzzle.table(found.answers, len(examples)):
     print(line)
-  return 0 if any(a.right == len(examples) for a in answers) else 3
+  return 0 if found.answers[0].right == len(examples) else 3
 
 
 def _solve_by_practice(

@@ -18,7 +18,6 @@ from bitzero_jax.evaluate.exam import Exam
 from bitzero_jax.evaluate.examine import examiner, summarize
 from bitzero_jax.evaluate.graded import Graded
 from bitzero_jax.language import levels, render
-from bitzero_jax.language.grammar import PAD
 from bitzero_jax.precision.base import set_control
 from bitzero_jax.runtime import checkpoint, workdir
 from bitzero_jax.verify.executor import Executor
@@ -189,8 +188,7 @@ def evaluate_dynamic(model: Trained, suite: str) -> Evaluation:
   exam = _exam(model, suite, judge)
   sit = examiner(build.build_network(config), exam, judge)
   sittings = [sit(set_control(model.params, "planes", k)) for k in planes]
-  length = np.sum(np.asarray(exam.tasks.program) != PAD, axis=1)
-  found = dynamic.points(sittings, planes, length)
+  found = dynamic.points(sittings, planes, np.asarray(exam.tasks.program))
   scores = {
     "suite": f"{suite}_dynamic",
     "round": model.round,
@@ -226,10 +224,30 @@ def _scores(executor: Executor, exam: Exam, graded: Graded) -> dict[str, Any]:
   }
 
 
+class Solved(NamedTuple):
+  """Programs for a person's examples.
+
+  Attributes:
+    answers: best first.
+    planes: that the weights ran at; None where they have one precision.
+  """
+
+  answers: list[puzzle.Answer]
+  planes: int | None
+
+
 def solve(
   model: Trained, examples: list[puzzle.Example], samples: int
-) -> list[puzzle.Answer]:
-  """Programs for a person's examples, best first.
+) -> Solved:
+  """Asks a model for programs; of several depths the fewest planes first.
+
+  The executor says whether an answer can be trusted, so weights that run at
+  several numbers of planes take the next one only where no program fits.
+
+  Args:
+    model: from `opened`.
+    examples: from `puzzle.read_examples`.
+    samples: programs sampled, at each number of planes.
 
   Raises:
     ValueError: an example does not fit the model's language.
@@ -238,13 +256,24 @@ def solve(
     raise ValueError(f"--samples={samples} must be at least 1")
   config = model.config
   level = levels.LEVELS[config.language.levels[-1]]
-  return puzzle.solve(
-    build.build_network(config),
-    model.params,
-    level,
-    build.build_language(config).sizes,
-    model.executor,
-    examples,
-    samples,
-    config.seed,
-  )
+
+  def ask(params: Any) -> list[puzzle.Answer]:
+    return puzzle.solve(
+      build.build_network(config),
+      params,
+      level,
+      build.build_language(config).sizes,
+      model.executor,
+      examples,
+      samples,
+      config.seed,
+    )
+
+  depths = config.precision.depths
+  if not depths:
+    return Solved(ask(model.params), None)
+  for planes in depths:
+    answers = ask(set_control(model.params, "planes", planes))
+    if answers[0].right == len(examples):
+      break
+  return Solved(answers, planes)

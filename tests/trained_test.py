@@ -9,6 +9,7 @@ import pytest
 
 from bitzero_jax import build, trained
 from bitzero_jax import config as config_lib
+from bitzero_jax.evaluate import puzzle
 from bitzero_jax.evaluate.graded import from_record
 from bitzero_jax.runtime import checkpoint, workdir
 from bitzero_jax.state import KINDS, RIGHT
@@ -160,8 +161,32 @@ def test_an_evaluation_is_saved_task_by_task(model, folder):
 
 def test_solve_repeats_and_counts_every_sample(model):
   examples = [("[3, 1, 2]", "[1, 2, 3]")]
-  answers = trained.solve(model, examples, 20)
-  assert sum(answer.times for answer in answers) == 20
-  assert trained.solve(model, examples, 20) == answers
+  found = trained.solve(model, examples, 20)
+  assert found.planes is None
+  assert sum(answer.times for answer in found.answers) == 20
+  assert trained.solve(model, examples, 20) == found
   with pytest.raises(ValueError, match="--samples=0"):
     trained.solve(model, examples, 0)
+
+
+@pytest.mark.parametrize(("fits_at", "stops_at"), [(1, 1), (2, 2), (4, 3)])
+def test_solve_takes_more_planes_only_where_nothing_fits(
+  model, monkeypatch, fits_at, stops_at
+):
+  config = small()
+  config.precision.depths = (1, 2, 3)
+  several = model._replace(
+    config=config, params={"quant": {"kernel": {"planes": np.float32(3)}}}
+  )
+  asked = []
+
+  def answers(network, params, level, sizes, executor, examples, *rest):
+    planes = int(params["quant"]["kernel"]["planes"])
+    asked.append(planes)
+    right = len(examples) if planes >= fits_at else 0
+    return [puzzle.Answer("x", right, 1, 1)]
+
+  monkeypatch.setattr(puzzle, "solve", answers)
+  found = trained.solve(several, [("[1]", "[1]")], 8)
+  assert asked == list(range(1, stops_at + 1))
+  assert found.planes == stops_at

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bitzero_jax.evaluate.graded import Graded
-from bitzero_jax.precision import controller
+from bitzero_jax.precision import complexity, controller
+from bitzero_jax.precision.complexity import Complexity
 from bitzero_jax.precision.controller import Controller, Route
 from bitzero_jax.state import RIGHT, UNKNOWN
 
@@ -20,10 +21,10 @@ class Point(NamedTuple):
   """One way to choose planes, and what it comes to.
 
   Attributes:
-    rule: "static", "confidence", "length" or "oracle".
+    rule: "static", "confidence", a name in `complexity.MEASURES`, or "oracle".
     share: static: planes; confidence: share of a depth's answers, the least
-      confident, that are asked again with more planes; length: share of tasks,
-      the longest, that begin with most planes. Oracle: 1.
+      confident, that are asked again with more planes; complexity: share of
+      tasks, the hardest by it, that begin with most planes. Oracle: 1.
     bits: mean stored bits a weight that a task reads, every attempt counted.
     accuracy: mean over the task types, of the trained lengths.
   """
@@ -35,23 +36,34 @@ class Point(NamedTuple):
 
 
 def points(
-  sittings: Sequence[Graded], planes: Sequence[int], length: np.ndarray
+  sittings: Sequence[Graded], planes: Sequence[int], program: np.ndarray
 ) -> list[Point]:
-  """The static points, two rules over their knob, and the oracle.
+  """The static points, every rule over its knob, and the oracle.
 
-  No rule looks at a grade. The oracle does: it answers with fewest planes that
-  are right, and with fewest of all where none are, and pays for that alone.
+  No rule looks at the grade of the task that it decides on. The oracle does: it
+  answers with fewest planes that are right, and with fewest of all where none
+  are, and pays for that alone.
 
   Args:
     sittings: the same exam at each depth.
     planes: of each depth.
-    length: int [n], tokens of each task's program.
+    program: int32 [n, Lp], of each task.
   """
-  last = len(planes) - 1
-  rules = [("static", k, controller.always(d)) for d, k in enumerate(planes)]
-  rules += [("confidence", s, controller.least_sure(s)) for s in SHARES]
-  rules += [("length", s, controller.longest(s, last)) for s in SHARES]
-  found = [_point(*rule, sittings, planes, length) for rule in rules]
+  last, any_order = len(planes) - 1, complexity.length
+  rules = [
+    ("static", k, controller.always(depth), any_order)
+    for depth, k in enumerate(planes)
+  ]
+  rules += [
+    ("confidence", share, controller.least_sure(share), any_order)
+    for share in SHARES
+  ]
+  rules += [
+    (name, share, controller.hardest(share, last), measure)
+    for name, measure in complexity.MEASURES.items()
+    for share in SHARES
+  ]
+  found = [_point(*rule, sittings, planes, program) for rule in rules]
   return [*found, _oracle(sittings, planes)]
 
 
@@ -59,24 +71,25 @@ def _point(
   rule: str,
   share: float,
   chosen: Controller,
+  measure: Complexity,
   sittings: Sequence[Graded],
   planes: Sequence[int],
-  length: np.ndarray,
+  program: np.ndarray,
 ) -> Point:
   bits, accuracy = [], []
   inside = ~sittings[0].beyond
   for kind in sittings[0].probability:
     sure = np.stack([s.probability[kind][inside] for s in sittings])
     grade = np.stack([s.grade[kind][inside] for s in sittings])
-    mine = length[inside]
+    hard = measure(program[inside], grade[0])
     route = controller.route(
       chosen,
-      mine,
+      hard,
       lambda depth, tasks, sure=sure: sure[depth, tasks],
       len(planes),
     )
     bits.append(controller.mean_bits(route, planes))
-    accuracy.append(_accuracy(grade[route.stands, np.arange(len(mine))]))
+    accuracy.append(_accuracy(grade[route.stands, np.arange(len(hard))]))
   return Point(rule, share, float(np.mean(bits)), float(np.mean(accuracy)))
 
 

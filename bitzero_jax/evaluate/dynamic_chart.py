@@ -8,7 +8,15 @@ from bitzero_jax.evaluate.number_format import percent
 
 _LEFT, _RIGHT, _TOP, _FLOOR = 50, 382, 24, 236
 _HEIGHT = _FLOOR + 40
-_RULES = {"static": 3, "confidence": 0, "length": 1, "oracle": 2}  # colors
+# Colors.
+_RULES = {
+  "static": 3,
+  "confidence": 0,
+  "length": 1,
+  "nesting": 4,
+  "failures": 5,
+  "oracle": 2,
+}
 
 Points = Sequence[Mapping[str, Any]]
 

@@ -83,7 +83,7 @@ def least_sure(share: float) -> Controller:
   return always(0)._replace(trusts=trusts)
 
 
-def longest(share: float, depth: int) -> Controller:
+def hardest(share: float, depth: int) -> Controller:
   """A share of the batch, the most complex, at one depth; the rest at first."""
 
   def begin(complexity: np.ndarray) -> np.ndarray:

@@ -6,10 +6,12 @@ import pytest
 from bitzero_jax.evaluate import dynamic
 from bitzero_jax.evaluate.dynamic_chart import dynamic_chart
 from bitzero_jax.evaluate.graded import Graded
+from bitzero_jax.language.grammar import FIRST_INT, PAD
 from bitzero_jax.state import RIGHT, UNKNOWN, WRONG
 
 PLANES = (1, 3)
-LENGTH = np.array([2, 3, 9, 9, 30])
+LENGTHS = np.array([2, 3, 9, 9, 30])
+PROGRAM = np.where(np.arange(30) < LENGTHS[:, None], FIRST_INT, PAD)
 BUCKET = np.array([0, 0, 0, 0, 1])  # the last lies beyond training
 R, W = RIGHT, WRONG
 SHALLOW = ([R, W, W, R, R], [0.9, 0.2, 0.4, 0.3, 0.0])
@@ -33,7 +35,7 @@ def graded(grade, sure):
 @pytest.fixture
 def found():
   sittings = [graded(*SHALLOW), graded(*DEEP)]
-  points = dynamic.points(sittings, PLANES, LENGTH)
+  points = dynamic.points(sittings, PLANES, PROGRAM)
   return {(p.rule, p.share): (p.bits, p.accuracy) for p in points}
 
 
@@ -57,6 +59,12 @@ def test_the_longest_begin_with_most_planes_and_pay_for_them_alone(found):
   assert found["length", 1.0] == found["static", 3]
 
 
+@pytest.mark.parametrize("rule", ["length", "nesting", "failures"])
+def test_every_measure_goes_from_fewest_to_most_planes(found, rule):
+  assert found[rule, 0.0] == found["static", 1]
+  assert found[rule, 1.0] == found["static", 3]
+
+
 def test_the_oracle_takes_fewest_planes_that_are_right(found):
   bits, accuracy = found["oracle", 1.0]
   assert accuracy == 1.0
@@ -65,7 +73,7 @@ def test_the_oracle_takes_fewest_planes_that_are_right(found):
 
 def test_unknown_grades_leave_the_accuracy():
   grade = [R, UNKNOWN, W, R, R]
-  points = dynamic.points([graded(grade, DEEP[1])], (1,), LENGTH)
+  points = dynamic.points([graded(grade, DEEP[1])], (1,), PROGRAM)
   assert points[0].accuracy == pytest.approx(2 / 3)
 
 
@@ -75,19 +83,19 @@ def test_types_are_averaged():
     grade=one.grade | {"induction": np.array([R, R, R, R, W])},
     probability=one.probability | {"induction": np.ones(5)},
   )
-  points = dynamic.points([both], (1,), LENGTH)
+  points = dynamic.points([both], (1,), PROGRAM)
   assert points[0].accuracy == 0.75
 
 
 def test_the_table_has_a_line_a_point():
-  points = dynamic.points([graded(*SHALLOW), graded(*DEEP)], PLANES, LENGTH)
+  points = dynamic.points([graded(*SHALLOW), graded(*DEEP)], PLANES, PROGRAM)
   table = dynamic.lines([point._asdict() for point in points])
   assert len(table) == 1 + len(points)
   assert table[1].split() == ["static", "1", "2.06", "0.500"]
 
 
 def test_the_chart_draws_every_point():
-  points = dynamic.points([graded(*SHALLOW), graded(*DEEP)], PLANES, LENGTH)
+  points = dynamic.points([graded(*SHALLOW), graded(*DEEP)], PLANES, PROGRAM)
   record = {"scores": {"points": [point._asdict() for point in points]}}
   drawn = dynamic_chart(record)
   assert drawn.count("<circle") == len(points)
