@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from bitzero_jax import build, build_practice
@@ -85,9 +84,9 @@ def run(
   found: dict[int, Found] = {}
   show = lines.narrator(seconds, len(numbers), say)
   config = model.config
-  key = jax.random.fold_in(jax.random.key(config.seed), config.practice.seed)
+  random = np.random.default_rng([config.seed, config.practice.seed])
   rounds: Iterator[Standing] = practise(
-    practice, model.params, model.executor, seconds, key
+    practice, model.params, model.executor, seconds, random
   )
   try:
     for last in rounds:

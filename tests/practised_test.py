@@ -108,7 +108,7 @@ def test_weights_that_are_kept_open_as_a_run(kept, done, model):
       lambda a, b: np.abs(a - b).max(), opened.params, model.params
     )
     assert max(jax.tree.leaves(moved)) > 0
-    answers = trained.solve(opened, [*EASY], 4)
+    answers = trained.solve(opened, [*EASY], 4).answers
     assert sum(answer.times for answer in answers) == 4
 
 

@@ -19,8 +19,11 @@ Written = list[tuple[int, Tokens]]
 # Called, waits for what the device still writes.
 Pending = Callable[[], Written]
 
-# (parameters, archives, numbers of the questions that are open, key) -> Pending
-Write = Callable[[Any, Sequence[Archive], Sequence[int], jax.Array], Pending]
+# (parameters, archives, numbers of the questions that are open, random numbers)
+# -> Pending
+Write = Callable[
+  [Any, Sequence[Archive], Sequence[int], np.random.Generator], Pending
+]
 
 
 class Desk(NamedTuple):
@@ -47,9 +50,16 @@ class Desk(NamedTuple):
   sharpness: float
 
 
-def numpy_random(key: jax.Array) -> np.random.Generator:
-  """Random numbers for the host, from a key, consumed."""
-  return np.random.default_rng(np.asarray(jax.random.key_data(key)))
+KEY = jax.ShapeDtypeStruct((2,), np.uint32)  # raw data of a PRNG key
+
+
+def device_key(random: np.random.Generator) -> np.ndarray:
+  """Raw data of a fresh PRNG key: uint32 [2].
+
+  To split keys on the device would compile a handful of small programs while
+  the practice's clock runs.
+  """
+  return random.integers(1 << 32, size=2, dtype=np.uint32)
 
 
 def draw_near(

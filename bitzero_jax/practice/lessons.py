@@ -11,10 +11,11 @@ from bitzero_jax.curriculum import pool as pool_lib
 from bitzero_jax.language.layout import Sizes
 from bitzero_jax.learn.update import Learner, learn
 from bitzero_jax.practice.archive import Archive, Rank, nearest, newest
+from bitzero_jax.practice.desk import KEY
 from bitzero_jax.runtime.compiling import compiled
 from bitzero_jax.state import INDUCTION, Task
 
-# (parameters, optimizer state, tasks, weights, key) -> both of them, changed.
+# (parameters, optimizer state, tasks, weights, key's data) -> both, changed.
 Update = Callable[..., tuple[Any, Any]]
 
 
@@ -94,11 +95,19 @@ def learning(learner: Learner, params: Any, like: Task) -> tuple[Any, Update]:
   @jax.jit
   def update(params, state, tasks, weight, key):
     params, state, _ = learn(
-      learner, params, state, {}, None, tasks, weight, pool, key
+      learner,
+      params,
+      state,
+      {},
+      None,
+      tasks,
+      weight,
+      pool,
+      jax.random.wrap_key_data(key),
     )
     return params, state
 
   state = jax.jit(learner.optimizer.init)(params)
   weight = jnp.zeros(rows)
-  traced = update.trace(params, state, like, weight, jax.random.key(0))
+  traced = update.trace(params, state, like, weight, KEY)
   return state, compiled(traced)

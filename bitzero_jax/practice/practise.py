@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import jax
+import numpy as np
 
 from bitzero_jax.practice.archive import Archive, run
-from bitzero_jax.practice.desk import Write, Written
+from bitzero_jax.practice.desk import Write, Written, device_key
 from bitzero_jax.practice.lessons import Update
 from bitzero_jax.verify.executor import Executor
 
@@ -64,7 +64,7 @@ def practise(
   params: Any,
   executor: Executor,
   seconds: float,
-  key: jax.Array,
+  random: np.random.Generator,
 ) -> Iterator[Standing]:
   """Yields after every round, until all is answered or the time is up.
 
@@ -78,19 +78,18 @@ def practise(
   left = _unanswered(archives)
   if not left:
     return
-  key, now = jax.random.split(key)
-  coming = _write(practice, params, left, now)
+  coming = _write(practice, params, left, random)
   while True:
     programs, others = coming()
     if not programs and not others:
       return
-    key, now, learn_key = jax.random.split(key, 3)
     if practice.lesson is not None and practice.update is not None:
       source = archives if practice.draw is None else practice.drawn
       tasks, weight = practice.lesson(source)
       if weight.any():
-        params, state = practice.update(params, state, tasks, weight, learn_key)
-    following = _write(practice, params, left, now)
+        key = device_key(random)
+        params, state = practice.update(params, state, tasks, weight, key)
+    following = _write(practice, params, left, random)
     run(executor, archives, programs, misses=practice.misses)
     if others:
       run(executor, archives, others, practice.drawn, misses=True)
@@ -113,16 +112,17 @@ def _unanswered(archives: Sequence[Archive]) -> list[int]:
 
 
 def _write(
-  practice: Practice, params: Any, left: Sequence[int], key: jax.Array
+  practice: Practice,
+  params: Any,
+  left: Sequence[int],
+  random: np.random.Generator,
 ) -> Callable[[], tuple[Written, Written]]:
   """Begins a round's programs; called, it waits for them and random ones."""
-  draw_key, *keys = jax.random.split(key, 1 + len(practice.writers))
   begun = [
-    write(params, practice.archives, left, own)
-    for write, own in zip(practice.writers, keys, strict=True)
+    write(params, practice.archives, left, random) for write in practice.writers
   ]
   drawn = practice.draw and practice.draw(
-    params, practice.archives, left, draw_key
+    params, practice.archives, left, random
   )
 
   def finish() -> tuple[Written, Written]:

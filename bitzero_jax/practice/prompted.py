@@ -12,10 +12,11 @@ from bitzero_jax.language import layout
 from bitzero_jax.language.levels import NEVER
 from bitzero_jax.practice.archive import Archive
 from bitzero_jax.practice.desk import (
+  KEY,
   Desk,
   Write,
+  device_key,
   draw_near,
-  numpy_random,
   owned,
 )
 from bitzero_jax.practice.turns import Turns
@@ -76,21 +77,26 @@ def _prompted(desk: Desk, copies: int, write: Callable[..., Any]) -> Write:
   """A writer that reads `copies` programs off each prompt."""
   count, sizes = desk.rows // copies, desk.sizes
   shape = (desk.rows, sizes.program)
+  values = jax.ShapeDtypeStruct((count, sizes.shown, sizes.value), jnp.int32)
+
+  @jax.jit
+  def answer(params, inputs, outputs, begun, key):
+    prompts = layout.induction(inputs, outputs)
+    return write(params, prompts, begun, jax.random.wrap_key_data(key))
+
   run = compiled(
-    jax.jit(write).trace(
-      desk.params,
-      jax.ShapeDtypeStruct((count, sizes.answer_program[0]), jnp.int32),
-      jax.ShapeDtypeStruct(shape, jnp.int32),
-      jax.random.key(0),
+    answer.trace(
+      desk.params, values, values, jax.ShapeDtypeStruct(shape, jnp.int32), KEY
     )
   )
   turns = Turns()
 
   def ask(
-    params: Any, archives: Sequence[Archive], left: Sequence[int], key: Any
+    params: Any,
+    archives: Sequence[Archive],
+    left: Sequence[int],
+    random: np.random.Generator,
   ):
-    host_key, write_key = jax.random.split(key)
-    random = numpy_random(host_key)
     owners = turns.take(left, count, random)
     shown = [archives[i].question.some(sizes.shown, random) for i in owners]
     inputs, outputs = (np.stack(side) for side in zip(*shown, strict=True))
@@ -104,8 +110,7 @@ def _prompted(desk: Desk, copies: int, write: Callable[..., Any]) -> Write:
         for row, attempt in zip(rows + place * copies, drawn, strict=True):
           cut = random.integers(len(attempt.program))
           begun[row, :cut] = attempt.program[:cut]
-    prompts = layout.induction(jnp.asarray(inputs), jnp.asarray(outputs))
-    rows = run(params, prompts, begun, write_key)
+    rows = run(params, inputs, outputs, begun, device_key(random))
     return owned(np.repeat(owners, copies).tolist(), rows)
 
   return ask

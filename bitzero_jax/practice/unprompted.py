@@ -12,11 +12,12 @@ from bitzero_jax.language import edit, layout, prior
 from bitzero_jax.language.render import Tokens
 from bitzero_jax.practice.archive import Archive
 from bitzero_jax.practice.desk import (
+  KEY,
   Desk,
   Pending,
   Write,
+  device_key,
   draw_near,
-  numpy_random,
   owned,
 )
 from bitzero_jax.practice.turns import Turns
@@ -40,10 +41,13 @@ def searched(desk: Desk) -> Write:
     return known[place[number] - 1]
 
   def write(
-    params: Any, archives: Sequence[Archive], left: Sequence[int], key: Any
+    params: Any,
+    archives: Sequence[Archive],
+    left: Sequence[int],
+    random: np.random.Generator,
   ) -> Pending:
     del params, archives
-    owners = turns.take(left, desk.rows, numpy_random(key))
+    owners = turns.take(left, desk.rows, random)
     written = [(number, following(number)) for number in owners]
     found = [(number, program) for number, program in written if program]
     return lambda: found
@@ -58,19 +62,24 @@ def drawn(desk: Desk) -> Write:
   run = compiled(
     jax.jit(
       lambda key: prior.sample(
-        desk.tables, plan, key, sizes.program, sizes.slots
+        desk.tables,
+        plan,
+        jax.random.wrap_key_data(key),
+        sizes.program,
+        sizes.slots,
       )
-    ).trace(jax.random.key(0))
+    ).trace(KEY)
   )
 
   def write(
-    params: Any, archives: Sequence[Archive], left: Sequence[int], key: Any
+    params: Any,
+    archives: Sequence[Archive],
+    left: Sequence[int],
+    random: np.random.Generator,
   ) -> Pending:
     del params, archives
-    host_key, write_key = jax.random.split(key)
-    mixed = numpy_random(host_key).permutation(left)
-    owners = np.resize(mixed, desk.rows).tolist()
-    return owned(owners, run(write_key))
+    owners = np.resize(random.permutation(left), desk.rows).tolist()
+    return owned(owners, run(device_key(random)))
 
   return write
 
@@ -85,17 +94,18 @@ def edited(desk: Desk) -> Write:
   run = compiled(
     jax.jit(
       lambda rows, key: edit.resample_subtree(
-        desk.tables, rows, key, desk.sizes.slots
+        desk.tables, rows, jax.random.wrap_key_data(key), desk.sizes.slots
       )
-    ).trace(jax.ShapeDtypeStruct(shape, jnp.int32), jax.random.key(0))
+    ).trace(jax.ShapeDtypeStruct(shape, jnp.int32), KEY)
   )
 
   def write(
-    params: Any, archives: Sequence[Archive], left: Sequence[int], key: Any
+    params: Any,
+    archives: Sequence[Archive],
+    left: Sequence[int],
+    random: np.random.Generator,
   ) -> Pending:
     del params
-    host_key, edit_key = jax.random.split(key)
-    random = numpy_random(host_key)
     near = {i: found for i in left if (found := archives[i].first())}
     if not near:
       return lambda: []
@@ -106,6 +116,6 @@ def edited(desk: Desk) -> Write:
       chosen = draw_near(attempts, desk.sharpness, len(rows), random)
       for row, attempt in zip(rows, chosen, strict=True):
         parents[row, : len(attempt.program)] = attempt.program
-    return owned(owners.tolist(), run(parents, edit_key))
+    return owned(owners.tolist(), run(parents, device_key(random)))
 
   return write

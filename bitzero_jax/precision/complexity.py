@@ -8,6 +8,7 @@ Letters: n = tasks of one type, Lp = program tokens.
 
 from collections.abc import Callable, Mapping
 
+import jax.numpy as jnp
 import numpy as np
 
 from bitzero_jax.language import depth, grammar
@@ -27,7 +28,7 @@ def length(program: np.ndarray, grade: np.ndarray) -> np.ndarray:
 def nesting(program: np.ndarray, grade: np.ndarray) -> np.ndarray:
   """Levels of the program's expression tree."""
   del grade
-  return np.asarray(depth.depth(program), float)
+  return np.asarray(depth.depth(jnp.asarray(program)), float)
 
 
 def failures(program: np.ndarray, grade: np.ndarray) -> np.ndarray:

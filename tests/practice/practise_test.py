@@ -12,11 +12,17 @@ from bitzero_jax import config as config_lib
 from bitzero_jax.evaluate import search
 from bitzero_jax.language import levels, render
 from bitzero_jax.practice.archive import Archive, newest
+from bitzero_jax.practice.desk import device_key
 from bitzero_jax.practice.practise import Practice, practise
 from bitzero_jax.verify.judge import Bounds
 
 BOUNDS = Bounds(5, 0, 20)
-KEY = jax.random.key(1)
+
+
+def draws():
+  return np.random.default_rng(1)
+
+
 SORT, TAIL = render.parse("sorted(x)"), render.parse("x[1:]")
 SORTING = (("[3, 1, 2]", "[1, 2, 3]"), ("[5, 4]", "[4, 5]"))
 ODD = (("[3, 1, 2]", "[20, 7, 11, 2]"), ("[1]", "[0, 19]"), ("[2]", "[13]"))
@@ -28,7 +34,7 @@ def plain(writers, archives, **changes):
   return made._replace(**changes)
 
 
-def forever(params, archives, left, key):
+def forever(params, archives, left, random):
   """Tries one program at every question."""
   return lambda: [(number, TAIL) for number in left]
 
@@ -37,12 +43,12 @@ def test_it_ends_when_everything_is_answered(executor, ask):
   archives = [Archive(ask(SORTING), BOUNDS, 4) for _ in range(2)]
   asked = []
 
-  def write(params, archives, left, key):
+  def write(params, archives, left, random):
     asked.append(list(left))
     number = len(asked) - 1
     return lambda: [(number, SORT)]
 
-  seen = list(practise(plain([write], archives), "p", executor, 60, KEY))
+  seen = list(practise(plain([write], archives), "p", executor, 60, draws()))
   assert [standing.answered for standing in seen] == [(0,), (0, 1)]
   # One is written for before it is known that the other is answered.
   assert asked == [[0, 1], [0, 1], [1]]
@@ -50,12 +56,16 @@ def test_it_ends_when_everything_is_answered(executor, ask):
   assert [standing.tried for standing in seen] == [1, 2]
   assert seen[-1].params == "p"
   assert seen[0].seconds <= seen[1].seconds < 60
-  assert not list(practise(plain([write], archives), "p", executor, 60, KEY))
+  assert not list(
+    practise(plain([write], archives), "p", executor, 60, draws())
+  )
 
 
 def test_it_ends_when_time_is_up(executor, archives):
   begin = time.monotonic()
-  seen = list(practise(plain([forever], archives), None, executor, 0.3, KEY))
+  seen = list(
+    practise(plain([forever], archives), None, executor, 0.3, draws())
+  )
   assert 0.3 <= time.monotonic() - begin < 5
   assert seen[-1].seconds >= 0.3
   assert all(standing.seconds < 0.3 for standing in seen[:-1])
@@ -66,10 +76,10 @@ def test_it_ends_when_time_is_up(executor, archives):
 def test_it_ends_when_nobody_has_anything_left_to_write(executor, archives):
   some = itertools.chain([[(1, TAIL)]], itertools.repeat([]))
 
-  def write(params, archives, left, key):
+  def write(params, archives, left, random):
     return lambda: next(some)
 
-  seen = list(practise(plain([write], archives), None, executor, 60, KEY))
+  seen = list(practise(plain([write], archives), None, executor, 60, draws()))
   assert [standing.tried for standing in seen] == [1]
 
 
@@ -81,7 +91,7 @@ def test_search_through_a_whole_level_ends(executor, config):
   with pytest.MonkeyPatch.context() as patch:
     patch.setitem(levels.LEVELS, "small", tiny)
     made, _ = build_practice.build_practice(config, None, [ODD])
-    *_, last = practise(made, None, executor, 60, KEY)
+    *_, last = practise(made, None, executor, 60, draws())
   assert last.tried == len(list(search.programs(tiny)))
   assert last.answered == ()
 
@@ -92,7 +102,7 @@ def test_random_programs_are_tried_and_alone_are_learned_from(
   drawn = [Archive(a.question, BOUNDS, 4, newest) for a in archives]
   sources = []
 
-  def draw(params, archives, left, key):
+  def draw(params, archives, left, random):
     return lambda: [(0, SORT), (1, render.parse("x[:1]"))]
 
   def lesson(source):
@@ -105,7 +115,7 @@ def test_random_programs_are_tried_and_alone_are_learned_from(
   made = plain(
     [forever], archives, draw=draw, drawn=drawn, lesson=lesson, update=update
   )
-  rounds = practise(made, None, executor, 60, KEY)
+  rounds = practise(made, None, executor, 60, draws())
   first = next(rounds)
   assert (first.answered, first.written, first.tried) == ((0,), 4, 4)
   assert sources == [drawn]
@@ -117,11 +127,13 @@ def test_writers_have_keys_of_their_own_and_new_ones_each_round(
 ):
   keys = []
 
-  def write(params, archives, left, key):
-    keys.append(tuple(jax.random.key_data(key).tolist()))
+  def write(params, archives, left, random):
+    keys.append(tuple(device_key(random).tolist()))
     return lambda: [(0, TAIL)]
 
-  rounds = practise(plain([write, write], archives), None, executor, 60, KEY)
+  rounds = practise(
+    plain([write, write], archives), None, executor, 60, draws()
+  )
   list(itertools.islice(rounds, 3))
   assert len(set(keys)) == len(keys) == 8  # a round is written ahead
 
@@ -136,7 +148,7 @@ def twice(config, params, executor):
       config, params, [(("[99]", "[1]"),), SORTING, ODD]
     )
     assert numbers == [1, 2]  # of the first, the level can say nothing
-    rounds = practise(made, params, executor, 600, KEY)
+    rounds = practise(made, params, executor, 600, draws())
     runs.append((made, list(itertools.islice(rounds, 3))))
   jax.tree.map(np.testing.assert_array_equal, params, before)
   return runs
@@ -225,7 +237,7 @@ def test_the_next_round_is_learned_for_and_written_before_this_one_is_run(
   programs = iter((TAIL, render.parse("x[:1]"), SORT))
   events = []
 
-  def write(params, archives, left, key):
+  def write(params, archives, left, random):
     events.append(f"write with {params}")
     return lambda: [(0, next(programs))]
 
@@ -237,7 +249,7 @@ def test_the_next_round_is_learned_for_and_written_before_this_one_is_run(
     return params + 1, state
 
   made = plain([write], [archive], lesson=lesson, update=update)
-  seen = list(practise(made, 0, executor, 60, KEY))
+  seen = list(practise(made, 0, executor, 60, draws()))
   first = ["write with 0", "write with 0"]
   second = ["learn from 1", "write with 1"]
   assert events == [*first, *second, "learn from 2", "write with 2"]

@@ -2,14 +2,17 @@
 
 from collections import Counter
 
-import jax
 import numpy as np
 import pytest
 
 from bitzero_jax.language import render
 from bitzero_jax.practice import prompted
 
-KEY = jax.random.key(7)
+
+def numbers():
+  return np.random.default_rng(7)
+
+
 NEAR = "sorted(x[1:])[2:]"
 
 
@@ -24,13 +27,13 @@ def test_samples_are_programs_and_turns_are_fair(
   sampled, desk, params, archives
 ):
   _, write = sampled
-  written = write(params, archives, [0, 1], KEY)()
+  written = write(params, archives, [0, 1], numbers())()
   assert len(written) == desk.rows
   for _, program in written:
     assert render.parse(render.source(program)) == program
   assert Counter(n for n, _ in written) == {0: 64, 1: 64}
   assert len({program for _, program in written}) > 60
-  alone = write(params, archives, [1], KEY)()
+  alone = write(params, archives, [1], numbers())()
   assert {n for n, _ in alone} == {1}
 
 
@@ -40,7 +43,7 @@ def test_what_goes_on_from_a_miss_begins_as_it_does(
   share, write = sampled
   parent = render.parse(NEAR)
   missed(archives[0], NEAR, "[1]", "[4]")
-  written = write(params, archives, [0, 1], KEY)()
+  written = write(params, archives, [0, 1], numbers())()
   mine, other = (
     np.mean([p[:2] == parent[:2] for n, p in written if n == number])
     for number in (0, 1)
@@ -59,7 +62,7 @@ def test_the_nearest_miss_is_taken_up_most_often(
   share, write = sampled
   missed(archives[0], NEAR, "[1, 2, 2]", "[4, 5]")
   missed(archives[0], "[v + 1 for v in x]", "[2]", "[6]")
-  written = write(params, archives, [0], KEY)()
+  written = write(params, archives, [0], numbers())()
   begins = Counter(program[0] for _, program in written)
   near, far = (
     begins[render.parse(text)[0]] for text in (NEAR, "[v + 1 for v in x]")
@@ -78,7 +81,7 @@ def guided(desk):
 def test_a_beam_writes_different_programs_for_each_question(
   guided, params, archives
 ):
-  written = guided(params, archives, [0, 1], KEY)()
+  written = guided(params, archives, [0, 1], numbers())()
   assert len(set(written)) == len(written) == 2 * prompted.WIDTH
   for _, program in written:
     assert render.parse(render.source(program)) == program
@@ -86,6 +89,6 @@ def test_a_beam_writes_different_programs_for_each_question(
 
 
 def test_a_beam_is_as_good_as_its_prompt(guided, params, archives):
-  both = guided(params, archives, [0, 1], KEY)()
+  both = guided(params, archives, [0, 1], numbers())()
   first, second = ({p for n, p in both if n == i} for i in (0, 1))
   assert first != second
