@@ -13,8 +13,8 @@ _RULES = {
   "static": 3,
   "confidence": 0,
   "length": 1,
-  "nesting": 4,
-  "failures": 5,
+  "nesting": 5,
+  "failures": 6,
   "oracle": 2,
 }
 
