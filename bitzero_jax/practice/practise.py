@@ -94,15 +94,16 @@ def practise(
     if others:
       run(executor, archives, others, practice.drawn, misses=True)
     written += len(programs) + len(others)
-    yield Standing(
+    standing = Standing(
       seconds=time.monotonic() - begin,
       written=written,
       tried=sum(len(a.tried) for a in archives),
       answered=tuple(i for i, a in enumerate(archives) if a.answer is not None),
       params=params,
     )
+    yield standing
     left = _unanswered(archives)
-    if not left or time.monotonic() - begin >= seconds:
+    if not left or standing.seconds >= seconds:
       return
     coming = following
 
