@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from pallas_kernels.ternary_matmul import layout
 
 TRITS_PER_WORD = 16
+RUN_BLOCK = 64  # bytes, so that a block of them is a whole tile
 FRAGMENT_COLUMNS, FRAGMENT_ROWS, WARPGROUP = 64, 32, 128
 
 
@@ -43,9 +44,9 @@ def from_signed(fields: jax.Array) -> jax.Array:
   return low | ((~fields & fields << 1) & 0xAA)
 
 
-def words(run: int) -> int:
-  """int32 words that hold a run of so many bytes."""
-  return -(-run // 4)
+def padded_run(run: int) -> int:
+  """Bytes of a column of `signed_words` whose canonical run has `run`."""
+  return -(-run // RUN_BLOCK) * RUN_BLOCK
 
 
 def signed_words(packed: jax.Array) -> jax.Array:
@@ -55,12 +56,12 @@ def signed_words(packed: jax.Array) -> jax.Array:
     packed: [P, O, R], uint8, from `layout.pack`.
 
   Returns:
-    [P, O, ceil(R / 4)], int32. Byte b of word w is byte 4w + b of the column;
-    bytes from R on hold zeros, the trit 0.
+    [P, O, ceil(R / 64) * 16], int32. Byte b of word w is byte 4w + b of the
+    column; bytes from R on hold zeros, the trit 0.
   """
   fields = to_signed(packed)
-  missing = -packed.shape[-1] % 4
-  fields = jnp.pad(fields, ((0, 0), (0, 0), (0, missing)))
+  run = packed.shape[-1]
+  fields = jnp.pad(fields, ((0, 0), (0, 0), (0, padded_run(run) - run)))
   fields = fields.reshape(*fields.shape[:2], -1, 4)
   return jax.lax.bitcast_convert_type(fields, jnp.int32)
 
@@ -75,13 +76,13 @@ def from_signed_words(held: jax.Array, rows: int) -> jax.Array:
 def quarters(x: jax.Array) -> jax.Array:
   """Activations in the order of `signed_words`: [..., I] to [..., 4, 4W].
 
-  Quarter q holds x from q * R on, R of them and then zeros, with W words.
+  Quarter q holds x[q * R], x[q * R + 1], ..., R of them, and then zeros.
   """
   run = -(-x.shape[-1] // layout.TRITS_PER_BYTE)
   lead = [(0, 0)] * (x.ndim - 1)
   x = jnp.pad(x, [*lead, (0, layout.TRITS_PER_BYTE * run - x.shape[-1])])
   x = x.reshape(*x.shape[:-1], layout.TRITS_PER_BYTE, run)
-  return jnp.pad(x, [*lead, (0, 0), (0, 4 * words(run) - run)])
+  return jnp.pad(x, [*lead, (0, 0), (0, padded_run(run) - run)])
 
 
 def int2_words(packed: jax.Array, rows: int) -> jax.Array:

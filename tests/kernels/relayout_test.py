@@ -36,7 +36,7 @@ def test_every_byte_of_trits_turns_into_twos_complement_and_back():
 def test_round_trips(planes, rows, columns):
   _, packed = draw(planes, rows, columns)
   there = jax.jit(relayout.signed_words)(packed)
-  assert there.shape == (planes, columns, -(-packed.shape[-1] // 4))
+  assert there.shape == (planes, columns, 16 * -(-packed.shape[-1] // 64))
   back = relayout.from_signed_words(there, rows)
   np.testing.assert_array_equal(back, packed)
 
