@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from bitzero_jax.models import cache as cache_lib
-from bitzero_jax.models import layers
+from bitzero_jax.models import layers, product
 
 # Finite, so that a row with no visible key averages the values and is no NaN.
 HIDDEN_SCORE = -1e30
@@ -109,7 +109,7 @@ class Attention(nn.Module):
     first = columns - visible.shape[1]
     x = self.quantize(x)
     cos, sin = angles
-    q = self._heads(x[:, first:], self.q_proj())
+    q = self._heads(product.columns(x, slice(first, None)), self.q_proj())
     q = layers.rotate(q, cos[:, first:], sin[:, first:])
     keys = layers.rotate(self._heads(x, self.k_proj()), cos, sin)
     values = self._heads(x, self.v_proj())
@@ -119,9 +119,9 @@ class Attention(nn.Module):
     mixed = attend(q, keys, values, visible)
     mixed = mixed.reshape(batch, visible.shape[1], self.width)
     mixed = self.quantize(self.attn_sub_norm(mixed))
-    return layers.project(mixed, self.o_proj()), cache
+    return product.project(mixed, self.o_proj()), cache
 
-  def _heads(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
+  def _heads(self, x: product.Operand, kernel: product.Kernel) -> jax.Array:
     """Projects [B, T, D] and splits the result: [B, T, heads, H]."""
-    flat = layers.project(x, kernel)
+    flat = product.project(x, kernel)
     return flat.reshape(*flat.shape[:2], -1, self.width // self.heads)

@@ -36,7 +36,7 @@ _LOG = logging.getLogger("bitzero.kernels")
 @functools.partial(
   jax.tree_util.register_dataclass,
   data_fields=("held", "scale"),
-  meta_fields=("rows", "columns"),
+  meta_fields=("rows", "columns", "implementation"),
 )
 @dataclasses.dataclass(frozen=True)
 class Weight:
@@ -47,12 +47,14 @@ class Weight:
     scale: [] or [1, O], float32. Size of one step.
     rows: I, static.
     columns: O, static.
+    implementation: that it was prepared for, static.
   """
 
   held: dict[str, jax.Array]
   scale: jax.Array
   rows: int
   columns: int
+  implementation: str = AUTO
 
   @property
   def planes(self) -> int:
@@ -182,7 +184,21 @@ def prepare(
       if (row.device, row.rows, row.columns, row.planes) == key
     } or {CANONICAL}
   held = {name: LAYOUTS[name](packed, rows) for name in sorted(chosen)}
-  return Weight(held, scale, rows, columns)
+  return Weight(held, scale, rows, columns, implementation)
+
+
+def canonical(weight: Weight) -> jax.Array:
+  """The canonical bytes of a weight, uint8 [P, O, R], however it is held."""
+  if CANONICAL in weight.held:
+    return weight.held[CANONICAL]
+  name, held = next(iter(weight.held.items()))
+  if name == "signed_words":
+    return relayout.from_signed_words(held, weight.rows)
+  back = {
+    "int2_words": relayout.from_int2_words,
+    "fragments": relayout.from_fragments,
+  }[name]
+  return back(held, weight.rows, weight.columns)
 
 
 def named(implementation: str) -> Implementation:
@@ -193,9 +209,7 @@ def named(implementation: str) -> Implementation:
   """
   if implementation not in IMPLEMENTATIONS:
     allowed = ", ".join((AUTO, *IMPLEMENTATIONS))
-    raise ValueError(
-      f"kernel {implementation!r} must be one of {allowed}"
-    )
+    raise ValueError(f"kernel {implementation!r} must be one of {allowed}")
   return IMPLEMENTATIONS[implementation]
 
 
@@ -249,7 +263,7 @@ def ternary_matmul(
   *,
   x_scale: jax.Array | None = None,
   out_dtype: jax.typing.DTypeLike = jnp.float32,
-  implementation: str = AUTO,
+  implementation: str | None = None,
   tiles: Any = None,
   interpret: Any = False,
 ) -> jax.Array:
@@ -260,7 +274,8 @@ def ternary_matmul(
     weight: from `prepare`, in a layout of the implementation.
     x_scale: [..., 1], float32, or None for 1. Size of one step of x.
     out_dtype: dtype of the result.
-    implementation: a name in `IMPLEMENTATIONS`, or "auto".
+    implementation: a name in `IMPLEMENTATIONS`, or "auto"; None for the one
+      that the weight was prepared for.
     tiles: of that implementation, None for the table's, or its defaults.
     interpret: run the kernel on a CPU; for tests.
 
@@ -274,6 +289,7 @@ def ternary_matmul(
   """
   if x.ndim < 1 or x.shape[-1] != weight.rows:
     raise ValueError(f"x must be [..., {weight.rows}], got shape {x.shape}")
+  implementation = implementation or weight.implementation
   *lead, _ = x.shape
   count, dtype = math.prod(lead), x.dtype.name
   kind = jax.devices()[0].device_kind

@@ -1,4 +1,4 @@
-"""The kernels' layouts hold the trits of the canonical bytes, in their place."""
+"""The kernels' layouts hold the canonical trits, each in its place."""
 
 import jax
 import jax.numpy as jnp
