@@ -34,6 +34,7 @@ KERNELS = (
   "base",
   "triton_gemv",
   "triton_dot",
+  "mosaic_gpu",
   "mosaic_tpu",
 )
 CHOICES = {

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from pallas_kernels.ternary_matmul import (
   base,
   measured,
+  mosaic_gpu,
   mosaic_tpu,
   relayout,
   triton_dot,
@@ -73,6 +74,8 @@ class Implementation(NamedTuple):
     dtypes: of x.
     platform: where it runs compiled, None for anywhere.
     most_rows: of x, None for any.
+    most_planes: of the weight.
+    interpretable: whether it runs on a CPU, slowly, for tests.
   """
 
   layout: str
@@ -81,12 +84,15 @@ class Implementation(NamedTuple):
   dtypes: tuple[str, ...]
   platform: str | None
   most_rows: int | None = None
+  most_planes: int = 5
+  interpretable: bool = True
 
 
 LAYOUTS: dict[str, Callable[[jax.Array, int], jax.Array]] = {
   CANONICAL: lambda packed, rows: packed,
   "signed_words": lambda packed, rows: relayout.signed_words(packed),
   "int2_words": relayout.int2_words,
+  "fragments": relayout.fragments,
 }
 
 
@@ -141,6 +147,15 @@ IMPLEMENTATIONS: dict[str, Implementation] = {
   ),
   "triton_dot": Implementation(
     "signed_words", _triton(triton_dot.forward), triton_dot.Tiles, _BOTH, "gpu"
+  ),
+  "mosaic_gpu": Implementation(
+    "fragments",
+    _mosaic(mosaic_gpu.forward),
+    mosaic_gpu.Tiles,
+    ("int8",),
+    "gpu",
+    interpretable=False,
+    most_planes=mosaic_gpu.MOST_PLANES,
   ),
   "mosaic_tpu": Implementation(
     "int2_words", _mosaic(mosaic_tpu.forward), mosaic_tpu.Tiles, _BOTH, "tpu"
@@ -305,6 +320,11 @@ def ternary_matmul(
   if chosen.most_rows is not None and count > chosen.most_rows:
     raise ValueError(
       f"{implementation} takes at most {chosen.most_rows} rows, got {count}"
+    )
+  if weight.planes > chosen.most_planes:
+    raise ValueError(
+      f"{implementation} takes at most {chosen.most_planes} planes, got "
+      f"{weight.planes}"
     )
   if chosen.layout not in weight.held:
     raise ValueError(

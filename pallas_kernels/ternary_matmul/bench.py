@@ -101,9 +101,11 @@ def field(case: Case, tune: bool) -> Iterator[Contender]:
       continue
     if chosen.most_rows is not None and case.count > chosen.most_rows:
       continue
+    if case.planes > chosen.most_planes:
+      continue
     interpret = False
     if chosen.platform not in (None, platform):
-      if platform != "cpu":
+      if platform != "cpu" or not chosen.interpretable:
         continue
       interpret = _interpreted(chosen.platform)
     if name == "triton_dot" and case.shape.columns % 16:

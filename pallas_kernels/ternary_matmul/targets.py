@@ -7,7 +7,12 @@ feasibility study on an H100 80GB HBM3 with kernels that are not these.
 from collections.abc import Iterator
 from typing import Any
 
-from pallas_kernels.ternary_matmul import mosaic_tpu, triton_dot, triton_gemv
+from pallas_kernels.ternary_matmul import (
+  mosaic_gpu,
+  mosaic_tpu,
+  triton_dot,
+  triton_gemv,
+)
 
 COLUMNS = (
   "2560->2560",
@@ -58,12 +63,29 @@ def candidates(name: str, count: int, x: str) -> Iterator[Any]:
         yield triton_gemv.Tiles(bn, chunk, warps)
   elif name == "triton_dot":
     yield from _dot_candidates(count, x)
+  elif name == "mosaic_gpu":
+    yield from _mosaic_candidates(count)
   elif name == "mosaic_tpu":
     for bk in (2048, 1024, 512):
       for bn in (256, 512, 128):
         yield mosaic_tpu.Tiles(min(count, 128), bk, bn)
   else:
     yield None
+
+
+def _mosaic_candidates(count: int) -> Iterator[mosaic_gpu.Tiles]:
+  """Few: each takes seconds to compile."""
+  tiles = mosaic_gpu.Tiles
+  if count <= 32:
+    bm = 16 if count <= 16 else 32
+    for groups, stages in ((1, 6), (2, 6)):
+      yield tiles(groups, 1, bm, stages)
+  elif count <= 512:
+    for groups, bm, stages in ((2, 128, 5), (1, 128, 5), (1, 64, 6)):
+      yield tiles(groups, 1, bm, stages)
+  else:
+    for blocks, stages in ((1, 5), (2, 5), (2, 4)):
+      yield tiles(2, blocks, 128, stages)
 
 
 def _dot_candidates(count: int, x: str) -> Iterator[triton_dot.Tiles]:
