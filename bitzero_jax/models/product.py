@@ -117,6 +117,8 @@ def prepare(packed: Mapping[str, Any], implementation: str) -> dict[str, Any]:
   def convert(leaf: Any) -> Any:
     if not isinstance(leaf, Packed):
       return leaf
+    # As in `coded_tree`: the same scale, to the last bit, in every program.
+    leaf = optimization_barrier(leaf)
     if leaf.planes.ndim != 3:
       raise ValueError(
         f"packed kernels must be [P, O, R], got {leaf.planes.shape}"

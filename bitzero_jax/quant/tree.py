@@ -192,7 +192,9 @@ def coded_tree(
   def both(chosen: Quantizer) -> Callable:
     def apply(weight: jax.Array, learned: Any) -> Any:
       fixed = jax.lax.stop_gradient((weight, learned))
-      codes, scale = chosen.quantize(*fixed)
+      coded = chosen.quantize(*fixed)
+      # A scale that is fused into its readers may be rounded in another way.
+      codes, scale = jax.lax.optimization_barrier(coded)
       return record(codes, scale, chosen.fake_quant(weight, learned))
 
     return apply
