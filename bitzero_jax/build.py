@@ -198,10 +198,18 @@ def build_rollout(config: Any) -> Callable[[Any], Any]:
   """Parameters -> the weights that sampling multiplies with."""
   if config.rollout == "learner":
     return build_network(config).weights
-  quantizer = build_quantizer(config)
+  weights, pack = build_network(config).weights, build_quantizer(config).pack
 
   def packed(params):
-    made = tree.pack_tree(quantizer, params["model"], params["quant"])
+    # The learner's own codes and scales: made a second time, in a program that
+    # is otherwise different, a scale once came out a last bit apart.
+    made = jax.tree.map(
+      lambda leaf: (
+        pack(leaf.codes, leaf.scale) if product.coded(leaf) else leaf
+      ),
+      weights(params),
+      is_leaf=product.coded,
+    )
     return product.prepare(made, config.quant.kernel)
 
   return packed

@@ -43,6 +43,11 @@ Operand = jax.Array | Integers
 Kernel = jax.Array | Integers | api.Weight
 
 
+def coded(leaf: Any) -> bool:
+  """Whether a leaf of the weights is `Integers`."""
+  return isinstance(leaf, Integers)
+
+
 def quantize(x: jax.Array) -> Integers:
   """Activations as integers, as `activations.fake_quant` sees them.
 
@@ -117,8 +122,6 @@ def prepare(packed: Mapping[str, Any], implementation: str) -> dict[str, Any]:
   def convert(leaf: Any) -> Any:
     if not isinstance(leaf, Packed):
       return leaf
-    # As in `coded_tree`: the same scale, to the last bit, in every program.
-    leaf = optimization_barrier(leaf)
     if leaf.planes.ndim != 3:
       raise ValueError(
         f"packed kernels must be [P, O, R], got {leaf.planes.shape}"

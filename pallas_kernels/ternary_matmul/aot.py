@@ -2,7 +2,7 @@
 
     python -m pallas_kernels.ternary_matmul.aot --target=v5e --kernel=forward
 
-prints one JSON object. The TPU's compiler is in libtpu (`pip install
+prints a line of JSON. The TPU's compiler is in libtpu (`pip install
 'jax[tpu]'`), the GPU's in the CUDA plugin; both run on a CPU. A compiler that
 gives up may take its process with it, so run each case in one of its own.
 
@@ -16,7 +16,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 # As XLA prints it on that card; the fields that the compiler asks for.
 H100 = """
@@ -93,7 +93,41 @@ def _spec(shape: Sequence[int], dtype: Any, sharding: Any) -> Any:
   return jax.ShapeDtypeStruct(tuple(shape), dtype, sharding=sharding)
 
 
-def program(options: argparse.Namespace) -> tuple[Callable[..., Any], list]:
+class Case(NamedTuple):
+  """One compilation.
+
+  Attributes:
+    kernel: a name in `KERNELS`.
+    rows, columns: K and N.
+    count: M, rows of x.
+    planes: digit planes.
+    x: dtype of x, by name.
+    per_column: whether each column has a scale.
+    tiles: of the kernel, in their order; empty for its defaults.
+  """
+
+  kernel: str
+  rows: int
+  columns: int
+  count: int
+  planes: int = 1
+  x: str = "int8"
+  per_column: bool = False
+  tiles: tuple[int, ...] = ()
+
+
+# "ready" is the TPU's product with int8 trits, which has nothing to unpack.
+KERNELS = (
+  "forward",
+  "input_gradient",
+  "ready",
+  "triton_gemv",
+  "triton_dot",
+  "mosaic_gpu",
+)
+
+
+def program(case: Case) -> tuple[Callable[..., Any], list]:
   """The function that is compiled, and (shape, dtype) of its arguments."""
   import jax.numpy as jnp
 
@@ -104,49 +138,44 @@ def program(options: argparse.Namespace) -> tuple[Callable[..., Any], list]:
     triton_gemv,
   )
 
-  rows, columns, planes = options.rows, options.columns, options.planes
-  count, kind = options.count, jnp.dtype(options.x)
-  kernel = options.kernel
-  chosen = {
-    "forward": mosaic_tpu,
-    "input_gradient": mosaic_tpu,
+  rows, columns, planes = case.rows, case.columns, case.planes
+  module: Any = {
     "triton_gemv": triton_gemv,
     "triton_dot": triton_dot,
     "mosaic_gpu": mosaic_gpu,
-  }[kernel]
-  tiles = chosen.Tiles(*options.tiles) if options.tiles else chosen.Tiles()
+  }.get(case.kernel, mosaic_tpu)
+  tiles = module.Tiles(*case.tiles)
   low, wide = -(-rows // 128) * 8, -(-columns // 128) * 128
   run = -(-rows // 256) * 16
-  words = {
-    "forward": (planes, low, wide),
-    "input_gradient": (planes, low, wide),
-    "triton_gemv": (planes, columns, run),
-    "triton_dot": (planes, columns, run),
-    "mosaic_gpu": (planes, -(-columns // 64), -(-rows // 32), 128),
-  }[kernel]
-  scale = (1, columns) if options.per_column else ()
-  shared = [(words, jnp.int32), (scale, jnp.float32)]
-  if kernel == "input_gradient":
+  words, held = {
+    "ready": ((planes, low * 16, wide), jnp.int8),
+    "triton_gemv": ((planes, columns, run), jnp.int32),
+    "triton_dot": ((planes, columns, run), jnp.int32),
+    "mosaic_gpu": ((planes, -(-columns // 64), -(-rows // 32), 128), jnp.int32),
+  }.get(case.kernel, ((planes, low, wide), jnp.int32))
+  scale = (1, columns) if case.per_column else ()
+  shared = [(words, held), (scale, jnp.float32)]
+  if case.kernel == "input_gradient":
 
     def backward(g, words, scale):
       return mosaic_tpu.input_gradient(
         g, words, scale, rows=rows, out_dtype=jnp.bfloat16, tiles=tiles
       )
 
-    return backward, [((count, columns), jnp.bfloat16), *shared]
-  more = {} if "triton" in kernel else {"columns": columns}
+    return backward, [((case.count, columns), jnp.bfloat16), *shared]
+  more = {} if case.kernel.startswith("triton") else {"columns": columns}
 
   def forward(x, words, scale, x_scale):
-    return chosen.forward(
+    return module.forward(
       x, words, scale, x_scale, out_dtype=jnp.bfloat16, tiles=tiles, **more
     )
 
-  each = ((count, 1), jnp.float32)
-  return forward, [((count, rows), kind), *shared, each]
+  given = ((case.count, rows), jnp.dtype(case.x))
+  return forward, [given, *shared, ((case.count, 1), jnp.float32)]
 
 
-def compiled(options: argparse.Namespace) -> dict[str, Any]:
-  """Compiles what the options name.
+def compiled(target: str, case: Case) -> dict[str, Any]:
+  """Compiles a case for a target.
 
   Returns:
     "calls": names of the custom calls in the compiled text; bytes of the
@@ -154,16 +183,17 @@ def compiled(options: argparse.Namespace) -> dict[str, Any]:
   """
   import jax
 
-  sharding = jax.sharding.SingleDeviceSharding(device(options.target))
-  function, shapes = program(options)
+  sharding = jax.sharding.SingleDeviceSharding(device(target))
+  function, shapes = program(case)
   arguments = [_spec(*each, sharding) for each in shapes]
-  with _described(options.kernel):
+  with _described(case.kernel):
     lowered = jax.jit(function).lower(*arguments)
   done = lowered.compile()
   text, memory = done.as_text() or "", done.memory_analysis()
   known = ("tpu_custom_call", "mosaic_gpu", "__gpu$xla.gpu.triton")
   assert memory is not None
-  return {
+  return case._asdict() | {
+    "target": target,
     "calls": [name for name in known if name in text],
     "argument_bytes": memory.argument_size_in_bytes,
     "output_bytes": memory.output_size_in_bytes,
@@ -172,38 +202,46 @@ def compiled(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def parser() -> argparse.ArgumentParser:
-  """What can be asked for."""
-  made = argparse.ArgumentParser(prog="aot", description=__doc__)
-  made.add_argument("--target", required=True, choices=TARGETS)
-  made.add_argument(
-    "--kernel",
-    required=True,
-    choices=(
-      "forward",
-      "input_gradient",
-      "triton_gemv",
-      "triton_dot",
-      "mosaic_gpu",
-    ),
+  """What can be asked for; several shapes and counts are one process."""
+  made = argparse.ArgumentParser(
+    prog="aot", description="Compiles kernels for a device that is not here."
   )
-  made.add_argument("--rows", type=int, default=2560, help="K")
-  made.add_argument("--columns", type=int, default=6912, help="N")
-  made.add_argument("--count", type=int, default=1, help="rows of x")
+  made.add_argument("--target", required=True, choices=TARGETS)
+  made.add_argument("--kernel", required=True, choices=KERNELS)
+  made.add_argument(
+    "--shapes", nargs="+", default=["2560x6912"], help="K x N, as 2560x6912"
+  )
+  made.add_argument(
+    "--count", type=int, nargs="+", default=[1], help="rows of x"
+  )
   made.add_argument("--planes", type=int, default=1)
   made.add_argument("--x", default="int8", choices=("int8", "bfloat16"))
   made.add_argument("--per-column", action="store_true")
-  made.add_argument("--tiles", type=int, nargs="*", help="in their order")
+  made.add_argument("--tiles", type=int, nargs="*", default=[])
   return made
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-  """Compiles one case and prints a JSON object."""
+  """Compiles, and prints a JSON object in a line for each case."""
   options = parser().parse_args(arguments)
   # Nothing may look for a device that is not here.
   os.environ["JAX_PLATFORMS"] = "cpu"
   os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
   os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
-  print(json.dumps(compiled(options)))
+  for shape in options.shapes:
+    rows, columns = map(int, shape.split("x"))
+    for count in options.count:
+      case = Case(
+        options.kernel,
+        rows,
+        columns,
+        count,
+        options.planes,
+        options.x,
+        options.per_column,
+        tuple(options.tiles),
+      )
+      print(json.dumps(compiled(options.target, case)), flush=True)
   return 0
 
 

@@ -45,8 +45,14 @@ def _divisor(size: int, most: int) -> int:
 
 
 def _trits(words: jax.Array, dtype: Any) -> jax.Array:
-  """Words [bk / 16, bn] as trits [bk, bn]."""
+  """Words [bk / 16, bn] as trits [bk, bn]; ready int8 trits as they are."""
+  if words.dtype == jnp.int8:
+    return words.astype(dtype)
   return pltpu.bitcast(words, jnp.int2).astype(dtype)
+
+
+def _per_word(words: jax.Array) -> int:
+  return 1 if words.dtype == jnp.int8 else TRITS_PER_WORD
 
 
 def _product(a: jax.Array, words: Any, contracted: int) -> jax.Array:
@@ -107,7 +113,8 @@ def forward(
 
   Args:
     x: [M, I], int8 or bfloat16.
-    words: [P, K / 16, N], int32, from `relayout.int2_words`.
+    words: [P, K / 16, N], int32, from `relayout.int2_words`; or trits [P, K,
+      N], int8, to compare with: what is left if unpacking costs nothing.
     scale: [] or [1, O], float32.
     x_scale: [M, 1], float32, or None for 1.
     columns: O.
@@ -120,7 +127,8 @@ def forward(
   """
   tiles = tiles or Tiles()
   planes, word_rows, n = words.shape
-  k = word_rows * TRITS_PER_WORD
+  per = _per_word(words)
+  k = word_rows * per
   x = jnp.pad(x, ((0, 0), (0, k - x.shape[1])))
   bm = min(tiles.bm, len(x))
   bk, bn = _divisor(k, tiles.bk), _divisor(n, tiles.bn)
@@ -130,7 +138,7 @@ def forward(
   operands = [x, words, scales]
   specs = [
     pl.BlockSpec((bm, bk), lambda i, j, s: (i, s)),
-    pl.BlockSpec((planes, bk // TRITS_PER_WORD, bn), lambda i, j, s: (0, s, j)),
+    pl.BlockSpec((planes, bk // per, bn), lambda i, j, s: (0, s, j)),
     pl.BlockSpec((1, bn), lambda i, j, s: (0, j)),
   ]
   if x_scale is not None:
@@ -174,7 +182,8 @@ def input_gradient(
   """
   tiles = tiles or Tiles()
   planes, word_rows, n = words.shape
-  k = word_rows * TRITS_PER_WORD
+  per = _per_word(words)
+  k = word_rows * per
   if scale.ndim:
     g = (g.astype(jnp.float32) * scale).astype(g.dtype)
     scale = jnp.float32(1)
@@ -186,9 +195,7 @@ def input_gradient(
     [g, words, jnp.broadcast_to(scale, (1, k))],
     [
       pl.BlockSpec((bm, bn), lambda i, j, s: (i, s)),
-      pl.BlockSpec(
-        (planes, bk // TRITS_PER_WORD, bn), lambda i, j, s: (0, j, s)
-      ),
+      pl.BlockSpec((planes, bk // per, bn), lambda i, j, s: (0, j, s)),
       pl.BlockSpec((1, bk), lambda i, j, s: (0, j)),
     ],
     grid=(pl.cdiv(len(g), bm), k // bk, n // bn),
@@ -214,7 +221,7 @@ def _call(kernel, operands, specs, *, grid, out, interpret):
     ),
     # A hint for the scheduler, taken from the shapes: never a result.
     cost_estimate=pl.CostEstimate(
-      flops=2 * planes * shape[0] * word_rows * TRITS_PER_WORD * n,
+      flops=2 * planes * shape[0] * word_rows * n * _per_word(operands[1]),
       bytes_accessed=sum(a.size * a.dtype.itemsize for a in operands)
       + shape[0] * shape[1] * jnp.dtype(dtype).itemsize,
       transcendentals=0,
