@@ -82,8 +82,10 @@ class Contender(NamedTuple):
     name: shown in the table.
     tiles: of a kernel, None where there are none.
     make: Inputs -> weights in its own form.
+    ready: Inputs -> Inputs whose x it reads as it is.
     run: (Inputs, weights, result of the launch before or None, out dtype) ->
-      [M, N].
+      [M, N]. This is what is timed.
+    finish: (Inputs, result) -> the product, scaled, for the gate.
     chained: whether `run` writes over the result of the launch before.
     ours: whether it reads packed weights.
   """
@@ -91,9 +93,20 @@ class Contender(NamedTuple):
   name: str
   tiles: Any
   make: Callable[[Inputs], Any]
+  ready: Callable[[Inputs], Inputs]
   run: Callable[..., jax.Array]
+  finish: Callable[[Inputs, jax.Array], jax.Array]
   chained: bool
   ours: bool
+
+
+def _as_it_is(inputs: Inputs) -> Inputs:
+  return inputs
+
+
+def _done(inputs: Inputs, result: jax.Array) -> jax.Array:
+  del inputs
+  return result
 
 
 def _codes(inputs: Inputs) -> jax.Array:
@@ -101,37 +114,54 @@ def _codes(inputs: Inputs) -> jax.Array:
   return functools.reduce(lambda total, plane: 3 * total + plane, trits)
 
 
-def _scaled(total: jax.Array, inputs: Inputs, dtype: Any) -> jax.Array:
+def _scaled(inputs: Inputs, total: jax.Array) -> jax.Array:
   value = total.astype(jnp.float32) * inputs.scale
-  return (value * inputs.x_scale).astype(dtype)
+  return (value * inputs.x_scale).astype(jnp.bfloat16)
 
 
-def xla_bfloat16() -> Contender:
-  """`jnp.dot` of bfloat16 with ready bfloat16 weights: cuBLAS, on a GPU."""
+def _xla(name: str, dtype: Any, total: Any, turned: bool) -> Contender:
+  """The bare product of ready operands: no scale, nothing to convert.
 
-  def run(inputs, weight, before, dtype):
+  Args:
+    name: in the table.
+    dtype: of both operands.
+    total: of the result, None for the one of a model.
+    turned: whether weights lie as [N, K]; XLA's library likes one form more.
+  """
+
+  def make(inputs):
+    codes = _codes(inputs).astype(dtype)
+    return codes.T.copy() if turned else codes
+
+  def run(inputs, weight, before, out_dtype):
     del before
-    return jnp.dot(inputs.x.astype(jnp.bfloat16), weight).astype(dtype)
+    return jax.lax.dot_general(
+      inputs.x,
+      weight,
+      (((1,), (1 if turned else 0,)), ((), ())),
+      preferred_element_type=total or out_dtype,
+    )
 
   return Contender(
-    "xla bf16",
+    f"{name} turned" if turned else name,
     None,
-    lambda inputs: (_codes(inputs) * inputs.scale).astype(jnp.bfloat16),
+    make,
+    lambda inputs: inputs._replace(x=inputs.x.astype(dtype)),
     run,
+    _scaled,
     chained=False,
     ours=False,
   )
 
 
-def xla_int8() -> Contender:
-  """XLA's int8 product with ready int8 weights, scaled."""
+def xla_bfloat16(turned: bool = False) -> Contender:
+  """XLA's bfloat16 product: cuBLAS, on a GPU."""
+  return _xla("xla bf16", jnp.bfloat16, None, turned)
 
-  def run(inputs, weight, before, dtype):
-    del before
-    total = jnp.dot(inputs.x, weight, preferred_element_type=jnp.int32)
-    return _scaled(total, inputs, dtype)
 
-  return Contender("xla int8", None, _codes, run, chained=False, ours=False)
+def xla_int8(turned: bool = False) -> Contender:
+  """XLA's int8 product, into int32."""
+  return _xla("xla int8", jnp.int8, jnp.int32, turned)
 
 
 def kernel(
@@ -169,7 +199,7 @@ def kernel(
       interpret=interpret,
     )
 
-  return Contender(name, tiles, make, run, chained, ours=True)
+  return Contender(name, tiles, make, _as_it_is, run, _done, chained, ours=True)
 
 
 def program(contender: Contender) -> Callable[..., jax.Array]:

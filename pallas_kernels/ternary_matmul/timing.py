@@ -12,6 +12,7 @@ The same harness times every contender: eager calls would measure the host.
 """
 
 import glob
+import re
 import statistics
 import tempfile
 import time
@@ -90,7 +91,7 @@ def _by_profiler(program, arguments, launches: int) -> float | None:
 
 
 def _device_events(file: str) -> list[tuple[str, float]]:
-  """(name, nanoseconds) of everything that ran on a device's streams."""
+  """(name, nanoseconds) of all that a device's streams ran, but for copies."""
   data: Any = jax.profiler.ProfileData.from_file(file)
   return [
     (event.name, event.duration_ns)
@@ -99,6 +100,7 @@ def _device_events(file: str) -> list[tuple[str, float]]:
     for line in plane.lines
     if line.name.startswith("Stream")
     for event in line.events
+    if not event.name.startswith("Memcpy")
   ]
 
 
@@ -114,8 +116,14 @@ def per_launch(
   Returns:
     None where no event occurred as often.
   """
-  counts = Counter(name for name, _ in events)
+  kept = [(_plain(name), ns) for name, ns in events]
+  counts = Counter(name for name, _ in kept)
   often = {name for name, count in counts.items() if count >= launches}
   if not often:
     return None
-  return sum(ns for name, ns in events if name in often) / launches / 1e3
+  return sum(ns for name, ns in kept if name in often) / launches / 1e3
+
+
+def _plain(name: str) -> str:
+  """A kernel's name without the number that XLA gives to each of a kind."""
+  return re.sub(r"([._]\d+)+$", "", name)
