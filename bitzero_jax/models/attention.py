@@ -107,19 +107,19 @@ class Attention(nn.Module):
     """
     batch, columns, _ = x.shape
     first = columns - visible.shape[1]
-    x = self.quantize(x)
+    given = self.quantize(x)
     cos, sin = angles
-    q = self._heads(product.columns(x, slice(first, None)), self.q_proj())
+    q = self._heads(product.columns(given, slice(first, None)), self.q_proj())
     q = layers.rotate(q, cos[:, first:], sin[:, first:])
-    keys = layers.rotate(self._heads(x, self.k_proj()), cos, sin)
-    values = self._heads(x, self.v_proj())
+    keys = layers.rotate(self._heads(given, self.k_proj()), cos, sin)
+    values = self._heads(given, self.v_proj())
     if cache is not None:
       cache = cache_lib.write(cache, layer, keys, values)
       keys, values = cache.keys[layer], cache.values[layer]
     mixed = attend(q, keys, values, visible)
     mixed = mixed.reshape(batch, visible.shape[1], self.width)
-    mixed = self.quantize(self.attn_sub_norm(mixed))
-    return product.project(mixed, self.o_proj()), cache
+    read = self.quantize(self.attn_sub_norm(mixed))
+    return product.project(read, self.o_proj()), cache
 
   def _heads(self, x: product.Operand, kernel: product.Kernel) -> jax.Array:
     """Projects [B, T, D] and splits the result: [B, T, heads, H]."""

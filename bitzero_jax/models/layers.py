@@ -154,9 +154,9 @@ class GatedMLP(nn.Module):
 
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps x [B, T, D], already normed, to [B, T, D]."""
-    x = self.quantize(x)
-    gate = ACTIVATIONS[self.activation](project(x, self.gate_proj()))
-    inner = self.ffn_sub_norm(gate * project(x, self.up_proj()))
+    given = self.quantize(x)
+    gate = ACTIVATIONS[self.activation](project(given, self.gate_proj()))
+    inner = self.ffn_sub_norm(gate * project(given, self.up_proj()))
     return project(self.quantize(inner), self.down_proj())
 
 

@@ -185,7 +185,7 @@ def compiled(target: str, case: Case) -> dict[str, Any]:
 
   sharding = jax.sharding.SingleDeviceSharding(device(target))
   function, shapes = program(case)
-  arguments = [_spec(*each, sharding) for each in shapes]
+  arguments = [_spec(shape, kind, sharding) for shape, kind in shapes]
   with _described(case.kernel):
     lowered = jax.jit(function).lower(*arguments)
   done = lowered.compile()

@@ -61,7 +61,8 @@ def read(text: str) -> tuple[Row, ...]:
 @functools.cache
 def table() -> tuple[Row, ...]:
   """The rows that ship with this version."""
-  file = importlib.resources.files(__package__) / "measured.json"
+  file = importlib.resources.files(__name__.rpartition(".")[0])
+  file = file / "measured.json"
   return read(file.read_text())
 
 

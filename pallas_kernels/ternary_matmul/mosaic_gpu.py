@@ -88,10 +88,6 @@ def _fragment(words: Any, planes: int) -> jax.Array:
   shape = (FRAGMENT_COLUMNS, STEP)
   layout = plgpu.Layout.WGMMA_8BIT
 
-  @plgpu.inline_mgpu(
-    arg_types=(plgpu.RefType(),),
-    return_type=plgpu.ShapeDtypeStruct(shape, jnp.int8, layout=layout),
-  )
   def unpack(context: Any, held: Any) -> Any:
     del context
     four = ir.VectorType.get((4,), ir.IntegerType.get_signless(8))
@@ -114,7 +110,11 @@ def _fragment(words: Any, planes: int) -> jax.Array:
       _is_signed=True,
     )
 
-  return unpack(words)
+  inlined: Any = plgpu.inline_mgpu(
+    arg_types=(plgpu.RefType(),),
+    return_type=plgpu.ShapeDtypeStruct(shape, jnp.int8, layout=layout),
+  )(unpack)
+  return inlined(words)
 
 
 def _body(
@@ -131,7 +131,8 @@ def _body(
   )
 
   def compute(run_pipeline):
-    kind = plgpu.ACC((FRAGMENT_COLUMNS, tiles.bm), jnp.int32)
+    gpu: Any = plgpu  # ACC is public, but not marked so for type checkers
+    kind = gpu.ACC((FRAGMENT_COLUMNS, tiles.bm), jnp.int32)
 
     @functools.partial(
       pl.run_scoped, **{f"total_{b}": kind for b in range(tiles.blocks)}

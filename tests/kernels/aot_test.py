@@ -118,7 +118,8 @@ def test_more_than_the_memory_of_a_tpu_is_refused():
   need("tpu")
   done = process(
     *("-m", "pallas_kernels.ternary_matmul.aot"),
-    *("--target=v5e", "--kernel=forward", "--shapes=131072x1048576"),
+    *("--target=v5e", "--kernel=forward", "--shapes=2560x128"),
+    f"--count={2**23}",
   )
   assert done.returncode != 0
   assert "RESOURCE_EXHAUSTED" in done.stderr and "hbm" in done.stderr.lower()
