@@ -110,7 +110,9 @@ def test_with_ternary_weights_the_learner_sees_the_very_same_number(
   assert np.asarray(log_prob)[live].std() > 0.1
 
 
-@pytest.mark.parametrize("name", ["absmean", "digits"])
+@pytest.mark.parametrize(
+  "name", [pytest.param("absmean", marks=pytest.mark.slow), "digits"]
+)
 def test_packed_sampling_is_the_very_number_of_the_integer_learner(
   tables, prompt, name
 ):

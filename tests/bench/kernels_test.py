@@ -26,6 +26,7 @@ def result(contender, kernel, case=CASE, ours=True, tiles=None):
   return bench.Result(case, contender, tiles or {}, bench.RIGHT, timed, ours)
 
 
+@pytest.mark.slow
 def test_the_table_on_a_cpu_says_that_it_is_one(tmp_path, capsys):
   report, table = tmp_path / "report.json", tmp_path / "table.json"
   status = main.main(

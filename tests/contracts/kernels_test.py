@@ -103,7 +103,9 @@ def pairs():
       fits = case.x in chosen.dtypes
       fits &= case.count <= (chosen.most_rows or case.count)
       if fits and case.columns % kernel.multiple == 0:
-        yield pytest.param(kernel, case, id=f"{kernel}-{case}")
+        again = getattr(kernel.tiles, "split", 1) > 1 and case.planes != 2
+        marks = [pytest.mark.slow] if again else []
+        yield pytest.param(kernel, case, id=f"{kernel}-{case}", marks=marks)
 
 
 def run(kernel: Kernel, case: Case, **options):

@@ -54,7 +54,7 @@ def test_training_multiplies_integers_and_differentiates_values():
   )
 
 
-@pytest.mark.parametrize("planes", [1, 2])
+@pytest.mark.parametrize("planes", [2])
 @pytest.mark.parametrize("implementation", ["base", "triton_dot", "mosaic_tpu"])
 def test_a_frozen_weight_passes_the_gradient_on_to_x(planes, implementation):
   kind = jnp.float32 if implementation == "base" else jnp.bfloat16

@@ -7,7 +7,8 @@ import pytest
 
 from pallas_kernels.ternary_matmul import layout, relayout
 
-SHAPES = [(1, 1), (37, 5), (64, 64), (130, 70)]
+# planes, rows, columns
+SHAPES = [(1, 1, 1), (2, 37, 5), (3, 64, 64), (4, 130, 70), (5, 33, 2)]
 
 
 def draw(planes, rows, columns):
@@ -31,8 +32,7 @@ def test_every_byte_of_trits_turns_into_twos_complement_and_back():
   np.testing.assert_array_equal(relayout.from_signed(fields), packed)
 
 
-@pytest.mark.parametrize("planes", [1, 2, 3, 4, 5])
-@pytest.mark.parametrize(("rows", "columns"), SHAPES)
+@pytest.mark.parametrize(("planes", "rows", "columns"), SHAPES)
 def test_round_trips(planes, rows, columns):
   _, packed = draw(planes, rows, columns)
   there = jax.jit(relayout.signed_words)(packed)

@@ -14,13 +14,6 @@ from bitzero_jax.quant import activations, make, tree
 
 VOCAB, PROMPT = 19, 7
 slowly = pytest.mark.slow
-QUANTIZERS = [
-  ("absmean", {}),
-  ("digits", {"planes": 2}),
-  ("digits", {"planes": 5}),
-  ("nested", {"planes": 3}),
-]
-every_quantizer = pytest.mark.parametrize(("name", "options"), QUANTIZERS)
 
 
 @functools.cache
@@ -54,7 +47,7 @@ def weights_of(name, options, params):
 @pytest.mark.parametrize(
   ("name", "options", "dtype", "rows"),
   [
-    ("absmean", {}, "float32", 1),
+    pytest.param("absmean", {}, "float32", 1, marks=slowly),
     ("digits", {"planes": 5}, "bfloat16", 5),
     pytest.param("absmean", {}, "bfloat16", 5, marks=slowly),
     pytest.param("digits", {"planes": 2}, "float32", 5, marks=slowly),
@@ -147,7 +140,9 @@ def test_the_gradient_is_that_of_fake_quantized_floats():
   )
 
 
-@every_quantizer
+@pytest.mark.parametrize(
+  ("name", "options"), [("absmean", {}), ("digits", {"planes": 5})]
+)
 def test_packed_weights_take_bfloat16_activations_within_rounding(
   name, options
 ):
