@@ -1,7 +1,7 @@
 """The only place where a name in a config becomes a function."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor as Background
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from bitzero_jax.learn.imitate import draw_drafts
 from bitzero_jax.learn.loss import LossWeights
 from bitzero_jax.learn.optimizer import OptimizerSpec, optimizer
 from bitzero_jax.learn.update import Learner, learn
+from bitzero_jax.models import product
 from bitzero_jax.models.network import ACTIVATION_SHARE, Network, network
 from bitzero_jax.models.transformer import Transformer, identity
 from bitzero_jax.precision import allocation, ledger, schedule
@@ -39,7 +40,11 @@ from bitzero_jax.verify.judge import Bounds, Judge
 from bitzero_jax.verify.verdict import Limits
 
 DATA_AXIS = bridge.DATA_AXIS
-ACTIVATIONS = {"int8": activations.fake_quant, "none": identity}
+ACTIVATIONS = {
+  ("int8", "float"): activations.fake_quant,
+  ("int8", "integer"): product.quantize,
+  ("none", "float"): identity,
+}
 
 
 class Language(NamedTuple):
@@ -162,7 +167,9 @@ def build_model(config: Any) -> Transformer:
     activation=config.model.activation,
     rope_theta=config.model.rope_theta,
     dtype=jnp.dtype(config.model.dtype),
-    quantize_activations=ACTIVATIONS[config.quant.activations],
+    quantize_activations=ACTIVATIONS[
+      config.quant.activations, config.quant.product
+    ],
   )
 
 
@@ -177,12 +184,37 @@ def build_network(config: Any) -> Network:
     return {"model": params, "quant": tree.init_tree(quantizer, params)}
 
   def weights(params):
+    if config.quant.product == "integer":
+      return tree.coded_tree(
+        quantizer, params["model"], params["quant"], product.Integers
+      )
     made = tree.fake_quant_tree(quantizer, params["model"], params["quant"])
     if config.precision.ramp_activations:
       made[ACTIVATION_SHARE] = params["quant"][schedule.ACTIVATIONS]["mix"]
     return made
 
   return network(model, init, weights)
+
+
+def build_rollout(config: Any) -> Callable[[Any], Any]:
+  """Parameters -> the weights that sampling multiplies with."""
+  if config.rollout == "learner":
+    return build_network(config).weights
+  weights, pack = build_network(config).weights, build_quantizer(config).pack
+
+  def packed(params):
+    # The learner's own codes and scales: made a second time, in a program that
+    # is otherwise different, a scale once came out a last bit apart.
+    made = jax.tree.map(
+      lambda leaf: (
+        pack(leaf.codes, leaf.scale) if product.coded(leaf) else leaf
+      ),
+      weights(params),
+      is_leaf=product.coded,
+    )
+    return product.prepare(made, config.quant.kernel)
+
+  return packed
 
 
 def build_optimizer(config: Any):
@@ -381,6 +413,7 @@ def build_parts(config: Any) -> parts.Parts:
 
   return parts.Parts(
     weights=net.weights,
+    rollout=build_rollout(config),
     shallow=shallow if config.precision.depths else None,
     language=language.at,
     widen=build_widen(config),

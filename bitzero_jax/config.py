@@ -26,7 +26,17 @@ CURRICULA = (
 )
 # Those with a policy gradient, whose rows are dealt out to the updates.
 REINFORCED = ("trr", "trr_kl", "azr")
+TERNARY = ("absmean", "digits")  # those of ternary planes
 QUANTIZERS = ("identity", "absmean", "digits", "binary", "int4", "int8")
+# Of packed weights; "auto" takes what was measured to be best.
+KERNELS = (
+  "auto",
+  "base",
+  "triton_gemv",
+  "triton_dot",
+  "mosaic_gpu",
+  "mosaic_tpu",
+)
 CHOICES = {
   "wiring": ("callback", "host"),
   "language.weights": ("hand", "uniform"),
@@ -34,6 +44,9 @@ CHOICES = {
   "model.dtype": ("float32", "bfloat16"),
   "quant.weights": QUANTIZERS,
   "quant.activations": ("int8", "none"),
+  "quant.product": ("float", "integer"),
+  "quant.kernel": KERNELS,
+  "rollout": ("learner", "packed"),
   "precision.allocator": ("learned", "measured", "sensitivity", "random"),
   "probe.method": ("gold", "samples"),
   "pool.eviction": ("reservoir", "priority"),
@@ -60,6 +73,8 @@ def default() -> Any:
   # process, each in a folder of its own
   c.rounds = 120  # self-play rounds in the run
   c.wiring = "callback"  # host inside one compiled round, or "host" between
+  c.rollout = "learner"  # weights that sampling multiplies with: the learner's
+  # own, or "packed" bytes, which give the same bits
   c.devices = 1  # devices of the data axis that verification is spread over
 
   c.language = ConfigDict()
@@ -89,6 +104,9 @@ def default() -> Any:
   c.quant.weights = "absmean"  # quantizer of every matrix but the embedding
   c.quant.planes = 1  # ternary planes of "digits", 1 to 5
   c.quant.activations = "int8"  # per token, in front of every matrix
+  c.quant.product = "float"  # of weights and activations: their values in
+  # floats, or "integer", their codes, whose sums are exact in any order
+  c.quant.kernel = "auto"  # that multiplies packed weights
 
   c.precision = ConfigDict()  # off unless a budget, planes or a ramp is set
   c.precision.budget = 0.0  # mean stored bits a weight of the kernels; above 0,
@@ -372,6 +390,7 @@ def validate(config: Any) -> None:
     f"model.kv_heads={model.kv_heads} must divide model.heads={model.heads}",
   )
   _check_precision(config)
+  _check_product(config)
   _check_split(config)
   _check_stages(config)
   propose = config.propose
@@ -479,6 +498,41 @@ def _check_precision(config: Any) -> None:
     c.ramp_activations == 0 or config.quant.activations != "none",
     f"quant.activations={config.quant.activations!r} must not be 'none' for "
     f"precision.ramp_activations={c.ramp_activations}",
+  )
+
+
+def _check_product(config: Any) -> None:
+  """Integers need codes on both sides; packed bytes need ternary planes."""
+  c, quant = config.precision, config.quant
+  allotted = bool(c.budget or c.planes or c.depths)  # digits, whatever `quant`
+  _require(
+    quant.product == "float" or quant.activations == "int8",
+    f"quant.activations={quant.activations!r} must be 'int8' for "
+    "quant.product='integer'",
+  )
+  _require(
+    quant.product == "float" or allotted or quant.weights != "identity",
+    f"quant.weights={quant.weights!r} has no codes for quant.product='integer'",
+  )
+  _require(
+    quant.product == "float" or not (c.ramp_weights or c.ramp_activations),
+    f"precision.ramp_weights={c.ramp_weights} and precision.ramp_activations="
+    f"{c.ramp_activations} must be 0 for quant.product='integer'",
+  )
+  _require(
+    quant.product == "float" or not c.budget or c.allocator != "learned",
+    f"precision.allocator={c.allocator!r} runs between numbers of planes, so "
+    "not with quant.product='integer'",
+  )
+  _require(
+    config.rollout == "learner" or quant.product == "integer",
+    f"quant.product={quant.product!r} must be 'integer' for rollout='packed': "
+    "only then do sampler and learner see the same numbers",
+  )
+  _require(
+    config.rollout == "learner" or allotted or quant.weights in TERNARY,
+    f"quant.weights={quant.weights!r} must be one of {', '.join(TERNARY)} for "
+    "rollout='packed'",
   )
 
 

@@ -113,6 +113,21 @@ def _parser() -> argparse.ArgumentParser:
   )
   part.add_argument("--rounds", type=int, default=10, help="rounds measured")
   part.add_argument("--warm", type=int, default=5, help="rounds before them")
+  text = "microseconds of ternary products, checked first, beside XLA's own"
+  part = parts.add_parser(
+    "kernels", help=text, description=text, allow_abbrev=False
+  )
+  part.add_argument("--shapes", help="names of matrices, with commas")
+  part.add_argument("--rows", help="rows of x, with commas")
+  part.add_argument("--planes", help="digit planes, with commas")
+  part.add_argument("--x", help="dtypes of x, with commas: int8, bfloat16")
+  part.add_argument(
+    "--tune", action="store_true", help="try every candidate's tiles"
+  )
+  part.add_argument("--json", metavar="FILE", help="write the results there")
+  part.add_argument(
+    "--table", metavar="FILE", help="write rows of the dispatch table there"
+  )
   return parser
 
 
@@ -364,10 +379,28 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace, overrides: Sequence[str]) -> int:
+  if options.part == "kernels":
+    return _bench_kernels(options)
   measure = {"executor": _bench_executor, "loop": _bench_loop}[options.part]
   with _bad_input():
     measure(options, overrides)
   return 0
+
+
+def _bench_kernels(options: argparse.Namespace) -> int:
+  with _bad_input():
+    for path in filter(None, (options.json, options.table)):
+      if not Path(path).resolve().parent.is_dir():
+        raise ValueError(f"{path}: its folder does not exist")
+    from bitzero_jax.bench import kernels
+
+    chosen = kernels.choose(
+      options.shapes, options.rows, options.planes, options.x
+    )
+  right = kernels.measure(
+    chosen, options.tune, options.json, options.table, print, _say
+  )
+  return 0 if right else 1
 
 
 def _bench_executor(options: argparse.Namespace, _: Sequence[str]) -> None:

@@ -24,7 +24,8 @@ class Parts(NamedTuple):
 
   Attributes:
     weights: params -> quantized weights.
-    shallow: the same with fewest planes; None where there is but one number.
+    rollout: params -> weights that sampling multiplies with, of the same bits.
+    shallow: as `weights`, with fewest planes; None for but one number.
     language: level -> (automaton tables, bounds of values).
     widen: (Widening, updates, solve rate of the prior's tasks) -> Widening.
     propose: (weights, tables, pool, key) -> (Candidates, Rollout or None,
@@ -55,6 +56,7 @@ class Parts(NamedTuple):
   """
 
   weights: Callable[..., Any]
+  rollout: Callable[..., Any]
   shallow: Callable[..., Any] | None
   language: Callable[..., Any]
   widen: Callable[..., Widening]

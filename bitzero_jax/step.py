@@ -44,7 +44,7 @@ def propose_stage(parts: Parts, state: LoopState) -> Proposed:
   """PROPOSE, for the round after the one that `state` begins."""
   _, key, _ = _keys(state)
   tables, bounds = parts.language(state.widening.level)
-  weights = parts.weights(state.params)
+  weights = parts.rollout(state.params)
   candidates, rollout, drafts = parts.propose(weights, tables, state.pool, key)
   return Proposed(candidates, rollout, drafts, tuple(bounds))
 
@@ -98,7 +98,8 @@ def solve_stage(
     ]
     asked = [jnp.concatenate(pair) for pair in zip(asked, drawn, strict=True)]
   pairs = [jnp.zeros(own.shape, jnp.int32) for own in asked]
-  solved = parts.solve(weights, tables, tasks, pairs, asked, write_key)
+  rollout = parts.rollout(state.params)
+  solved = parts.solve(rollout, tables, tasks, pairs, asked, write_key)
   answers = join(*[_widen(a, solved) for a, _ in solved])
   carry = Solved(
     key=rest,

@@ -7,13 +7,22 @@ import pathlib
 import pytest
 
 from bitzero_jax import config as config_lib
-from bitzero_jax.config import CHOICES, default, from_dict, to_json, validate
+from bitzero_jax.config import (
+  CHOICES,
+  KERNELS,
+  TERNARY,
+  default,
+  from_dict,
+  to_json,
+  validate,
+)
 from bitzero_jax.curriculum.pool import EVICTION
 from bitzero_jax.curriculum.table import CURRICULA
 from bitzero_jax.language.levels import LEVELS
 from bitzero_jax.learn.reward import LEARNABILITY
 from bitzero_jax.quant.digits import STORED_BITS
-from bitzero_jax.quant.table import QUANTIZERS
+from bitzero_jax.quant.table import QUANTIZERS, make
+from pallas_kernels.ternary_matmul import api
 
 
 def changed(**changes):
@@ -49,7 +58,49 @@ def test_each_choice_is_one_of_those_allowed(path):
     config.learn.updates = 32
     config.curriculum.lengths = (0, 1)  # one of the curricula needs them
     config.solve.fresh_rows = config.propose.candidates // 3
+    if name == "packed":
+      config.quant.product = "integer"
     validate(config)
+
+
+@pytest.mark.parametrize(
+  ("changes", "said"),
+  [
+    ({"rollout": "packed"}, "quant.product='float' must be 'integer'"),
+    (
+      {"quant__product": "integer", "quant__activations": "none"},
+      "quant.activations='none' must be 'int8'",
+    ),
+    (
+      {"quant__product": "integer", "quant__weights": "identity"},
+      "quant.weights='identity' has no codes",
+    ),
+    (
+      {"quant__product": "integer", "precision__ramp_weights": 0.5},
+      "precision.ramp_weights=0.5",
+    ),
+    (
+      {"quant__product": "integer", "precision__budget": 2.6},
+      "precision.allocator='learned'",
+    ),
+    (
+      {
+        "rollout": "packed",
+        "quant__product": "integer",
+        "quant__weights": "int4",
+      },
+      "quant.weights='int4' must be one of absmean, digits",
+    ),
+  ],
+)
+def test_integers_and_packed_rollouts_need_codes(changes, said):
+  assert complaint(changed(**changes)).startswith(said)
+
+
+def test_names_of_kernels_are_those_that_dispatch_knows():
+  assert (api.AUTO, *api.IMPLEMENTATIONS) == KERNELS
+  ternary = {n for n in QUANTIZERS if make(n).spec.planes}
+  assert set(TERNARY) == ternary & set(CHOICES["quant.weights"])
 
 
 def test_names_here_are_the_names_in_the_tables():

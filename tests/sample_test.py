@@ -110,6 +110,29 @@ def test_with_ternary_weights_the_learner_sees_the_very_same_number(
   assert np.asarray(log_prob)[live].std() > 0.1
 
 
+@pytest.mark.parametrize(
+  "name", [pytest.param("absmean", marks=pytest.mark.slow), "digits"]
+)
+def test_packed_sampling_is_the_very_number_of_the_integer_learner(
+  tables, prompt, name
+):
+  config = config_lib.default()
+  config.model.width, config.model.layers, config.model.hidden = 32, 2, 64
+  config.quant.weights, config.quant.planes = name, 2
+  config.quant.product, config.rollout = "integer", "packed"
+  config_lib.validate(config)
+  net = build.build_network(config)
+  params = trained(net)
+  packed = jax.jit(build.build_rollout(config))(params)
+  assert "Weight" in repr(packed["layers_0"]["mlp"]["up_proj"]["kernel"])
+  plan, rollout = written(net, packed, tables, prompt)
+  weights = net.weights(params)
+  log_prob, _ = rescored(net, weights, tables, plan, rollout, 1.0, 1.0)
+  np.testing.assert_array_equal(rollout.log_prob, log_prob)
+  live = np.asarray(rollout.answer) != PAD
+  assert np.asarray(log_prob)[live].std() > 0.1
+
+
 def test_with_plain_weights_the_learner_sees_nearly_the_same(tables, prompt):
   net = network(weights="identity", activations="none")
   weights = net.weights(trained(net))

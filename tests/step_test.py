@@ -312,6 +312,28 @@ def test_sampler_and_learner_see_the_same_number(executor):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+  "precision",
+  [{}, {"precision__depths": (1, 2)}, {"precision__planes": (2,)}],
+)
+def test_packed_rollouts_leave_no_gap_to_an_integer_learner(
+  executor, precision
+):
+  config = tiny(
+    wiring="host",
+    propose__candidates=192,
+    solve__fresh_rows=64,
+    learn__updates=1,
+    quant__product="integer",
+    rollout="packed",
+    **precision,
+  )
+  got = play(config, executor)
+  assert [m["gap/logprob_max"] for m in got.metrics] == [0.0] * ROUNDS
+  assert all(np.isfinite(m["loss/total"]) for m in got.metrics)
+
+
+@pytest.mark.slow
 def test_pool_tasks_and_many_samples_are_graded_too(executor):
   config = tiny(
     wiring="host",

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from bitzero_jax.models import cache as cache_lib
-from bitzero_jax.models import layers
+from bitzero_jax.models import layers, product
 
 # Finite, so that a row with no visible key averages the values and is no NaN.
 HIDDEN_SCORE = -1e30
@@ -107,21 +107,21 @@ class Attention(nn.Module):
     """
     batch, columns, _ = x.shape
     first = columns - visible.shape[1]
-    x = self.quantize(x)
+    given = self.quantize(x)
     cos, sin = angles
-    q = self._heads(x[:, first:], self.q_proj())
+    q = self._heads(product.columns(given, slice(first, None)), self.q_proj())
     q = layers.rotate(q, cos[:, first:], sin[:, first:])
-    keys = layers.rotate(self._heads(x, self.k_proj()), cos, sin)
-    values = self._heads(x, self.v_proj())
+    keys = layers.rotate(self._heads(given, self.k_proj()), cos, sin)
+    values = self._heads(given, self.v_proj())
     if cache is not None:
       cache = cache_lib.write(cache, layer, keys, values)
       keys, values = cache.keys[layer], cache.values[layer]
     mixed = attend(q, keys, values, visible)
     mixed = mixed.reshape(batch, visible.shape[1], self.width)
-    mixed = self.quantize(self.attn_sub_norm(mixed))
-    return layers.project(mixed, self.o_proj()), cache
+    read = self.quantize(self.attn_sub_norm(mixed))
+    return product.project(read, self.o_proj()), cache
 
-  def _heads(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
+  def _heads(self, x: product.Operand, kernel: product.Kernel) -> jax.Array:
     """Projects [B, T, D] and splits the result: [B, T, heads, H]."""
-    flat = layers.project(x, kernel)
+    flat = product.project(x, kernel)
     return flat.reshape(*flat.shape[:2], -1, self.width // self.heads)

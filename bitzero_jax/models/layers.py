@@ -2,10 +2,11 @@
 
 Sampling runs a model one column at a time, learning runs it on whole rows, and
 both should give the same log-probability to the last bit. So in float32 sums
-along a row are `ordered_sum`s. `project` has no such order: it keeps its bits
-where products and sums are exact in float32 or, on the CPUs tried, from 64 rows
-up. In bfloat16 products differ by then, so sums are plain: on an H100 ordered
-ones would take a training step half as long again.
+along a row are `ordered_sum`s. `project` has no such order for floats: it keeps
+its bits where products and sums are exact in float32 or, on the CPUs tried,
+from 64 rows up; of integers they are exact everywhere. In bfloat16 products
+differ by then, so sums are plain: on an H100 ordered ones would take a training
+step half as long again.
 
 Shapes: B = rows, T = columns, D = width, I and O = input and output features,
 H = head width.
@@ -19,9 +20,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bitzero_jax.models import product
+from bitzero_jax.models.product import project
 from bitzero_jax.quant.ordered_sum import ordered_sum
+from pallas_kernels.ternary_matmul import api
 
-ActivationQuantizer = Callable[[jax.Array], jax.Array]
+ActivationQuantizer = Callable[[jax.Array], product.Operand]
 
 
 def squared_relu(x: jax.Array) -> jax.Array:
@@ -89,18 +93,10 @@ def _to_unit_rms_backward(eps, ordered, saved, change):
 to_unit_rms.defvjp(_to_unit_rms_forward, _to_unit_rms_backward)
 
 
-def project(x: jax.Array, kernel: jax.Array) -> jax.Array:
-  """x @ kernel in the dtype of x: [B, T, I] and [I, O] to [B, T, O].
-
-  The rows are flattened first: on a CPU the kernel's gradient then needs fewer
-  transposed copies, and a training step takes about a sixth less time.
-  """
-  flat = x.reshape(-1, x.shape[-1]) @ kernel.astype(x.dtype)
-  return flat.reshape(*x.shape[:-1], kernel.shape[1])
-
-
 class Kernel(nn.Module):
   """One weight matrix: calling it returns the leaf "kernel" [I, O], float32.
+
+  Or, where the weights hold integers or packed bytes, what they hold.
 
   Entries start normal with standard deviation gain / sqrt(I), so that inputs
   of unit size give outputs of size `gain`.
@@ -111,7 +107,10 @@ class Kernel(nn.Module):
   gain: float = 1.0
 
   @nn.compact
-  def __call__(self) -> jax.Array:
+  def __call__(self) -> product.Kernel:
+    held = self.get_variable("params", "kernel")
+    if isinstance(held, product.Integers | api.Weight):
+      return held
     init = nn.initializers.normal(self.gain * self.inputs**-0.5)
     return self.param("kernel", init, (self.inputs, self.outputs), jnp.float32)
 
@@ -155,9 +154,9 @@ class GatedMLP(nn.Module):
 
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps x [B, T, D], already normed, to [B, T, D]."""
-    x = self.quantize(x)
-    gate = ACTIVATIONS[self.activation](project(x, self.gate_proj()))
-    inner = self.ffn_sub_norm(gate * project(x, self.up_proj()))
+    given = self.quantize(x)
+    gate = ACTIVATIONS[self.activation](project(given, self.gate_proj()))
+    inner = self.ffn_sub_norm(gate * project(given, self.up_proj()))
     return project(self.quantize(inner), self.down_proj())
 
 

@@ -1,7 +1,7 @@
 """The model as a value: pure functions that the loop calls."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 
@@ -57,7 +57,9 @@ def network(
     if share is None:
       return model.apply({"params": w}, *inputs, **options)
     w = {name: leaf for name, leaf in w.items() if name != ACTIVATION_SHARE}
-    quantize = blended(model.quantize_activations, share)
+    # A config with a share has no integers.
+    floats = cast(Callable[[jax.Array], jax.Array], model.quantize_activations)
+    quantize = blended(floats, share)
     chosen = model.clone(quantize_activations=quantize)
     return chosen.apply({"params": w}, *inputs, **options)
 

@@ -174,6 +174,35 @@ def fake_quant_tree(
   return _unflatten(_flatten(params) | quantized)
 
 
+def coded_tree(
+  quantizer: Choice,
+  params: Tree,
+  quant_params: Tree,
+  record: Callable[[jax.Array, jax.Array, jax.Array], Any],
+) -> dict[str, Any]:
+  """Replaces each kernel by `record(codes, scale, fake-quantized value)`.
+
+  Codes and scale get no gradient; the value has that of `fake_quant`.
+
+  Args:
+    quantizer, params, quant_params: as for `fake_quant_tree`.
+    record: makes the leaf, a pytree.
+  """
+
+  def both(chosen: Quantizer) -> Callable:
+    def apply(weight: jax.Array, learned: Any) -> Any:
+      fixed = jax.lax.stop_gradient((weight, learned))
+      coded = chosen.quantize(*fixed)
+      # A scale that is fused into its readers may be rounded in another way.
+      codes, scale = jax.lax.optimization_barrier(coded)
+      return record(codes, scale, chosen.fake_quant(weight, learned))
+
+    return apply
+
+  quantized = together(quantizer, both, kernels(params, quant_params))
+  return _unflatten(_flatten(params) | quantized)
+
+
 def pack_tree(
   quantizer: Choice, params: Tree, quant_params: Tree
 ) -> dict[str, Any]:

@@ -1,0 +1,345 @@
+"""The ternary product, by whichever kernel was measured to be best.
+
+`ternary_matmul` looks into the checked-in table (`measured`). On a device that
+the table does not know it takes `base` and says so; on one that it knows it
+refuses a case that nobody has measured, unless a kernel is asked for by name.
+What ran is logged once for each case, under the logger "bitzero.kernels".
+
+Shapes: ... = leading axes of x, M rows in all, I = input features, O = output
+features, P = digit planes, R = ceil(I / 4) canonical bytes a column.
+"""
+
+import dataclasses
+import functools
+import logging
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from pallas_kernels.ternary_matmul import (
+  base,
+  measured,
+  mosaic_gpu,
+  mosaic_tpu,
+  relayout,
+  triton_dot,
+  triton_gemv,
+)
+
+AUTO = "auto"
+CANONICAL = "canonical"
+_LOG = logging.getLogger("bitzero.kernels")
+
+
+@functools.partial(
+  jax.tree_util.register_dataclass,
+  data_fields=("held", "scale"),
+  meta_fields=("rows", "columns", "implementation"),
+)
+@dataclasses.dataclass(frozen=True)
+class Weight:
+  """A packed matrix, ready to be multiplied with.
+
+  Attributes:
+    held: by the name of a layout, the planes in it.
+    scale: [] or [1, O], float32. Size of one step.
+    rows: I, static.
+    columns: O, static.
+    implementation: that it was prepared for, static.
+  """
+
+  held: dict[str, jax.Array]
+  scale: jax.Array
+  rows: int
+  columns: int
+  implementation: str = AUTO
+
+  @property
+  def planes(self) -> int:
+    """P."""
+    return next(iter(self.held.values())).shape[0]
+
+
+class Implementation(NamedTuple):
+  """One way to multiply.
+
+  Attributes:
+    layout: the name of what it reads, in `LAYOUTS`.
+    run: (x [M, I], planes, Weight, x_scale, out_dtype, tiles, interpret) ->
+      [M, O].
+    tiles: the class of its tiles, None where it has none.
+    dtypes: of x.
+    platform: where it runs compiled, None for anywhere.
+    most_rows: of x, None for any.
+    most_planes: of the weight.
+    interpretable: whether it runs on a CPU, slowly, for tests.
+  """
+
+  layout: str
+  run: Callable[..., jax.Array]
+  tiles: Any
+  dtypes: tuple[str, ...]
+  platform: str | None
+  most_rows: int | None = None
+  most_planes: int = 5
+  interpretable: bool = True
+
+
+LAYOUTS: dict[str, Callable[[jax.Array, int], jax.Array]] = {
+  CANONICAL: lambda packed, rows: packed,
+  "signed_words": lambda packed, rows: relayout.signed_words(packed),
+  "int2_words": relayout.int2_words,
+  "fragments": relayout.fragments,
+}
+
+
+def _base(x, planes, weight, x_scale, out_dtype, tiles, interpret):
+  del tiles, interpret
+  return base.ternary_matmul(
+    x, planes, weight.scale, x_scale=x_scale, out_dtype=out_dtype
+  )
+
+
+def _triton(kernel):
+  def run(x, planes, weight, x_scale, out_dtype, tiles, interpret):
+    return kernel(
+      x,
+      planes,
+      weight.scale,
+      x_scale,
+      out_dtype=out_dtype,
+      tiles=tiles,
+      interpret=interpret,
+    )
+
+  return run
+
+
+def _mosaic(kernel):
+  def run(x, planes, weight, x_scale, out_dtype, tiles, interpret):
+    return kernel(
+      x,
+      planes,
+      weight.scale,
+      x_scale,
+      columns=weight.columns,
+      out_dtype=out_dtype,
+      tiles=tiles,
+      interpret=interpret,
+    )
+
+  return run
+
+
+_BOTH = ("int8", "bfloat16")
+IMPLEMENTATIONS: dict[str, Implementation] = {
+  "base": Implementation(CANONICAL, _base, None, (*_BOTH, "float32"), None),
+  "triton_gemv": Implementation(
+    "signed_words",
+    _triton(triton_gemv.forward),
+    triton_gemv.Tiles,
+    ("int8",),
+    "gpu",
+    triton_gemv.MOST_ROWS,
+  ),
+  "triton_dot": Implementation(
+    "signed_words", _triton(triton_dot.forward), triton_dot.Tiles, _BOTH, "gpu"
+  ),
+  "mosaic_gpu": Implementation(
+    "fragments",
+    _mosaic(mosaic_gpu.forward),
+    mosaic_gpu.Tiles,
+    ("int8",),
+    "gpu",
+    interpretable=False,
+    most_planes=mosaic_gpu.MOST_PLANES,
+  ),
+  "mosaic_tpu": Implementation(
+    "int2_words", _mosaic(mosaic_tpu.forward), mosaic_tpu.Tiles, _BOTH, "tpu"
+  ),
+}
+
+
+def prepare(
+  packed: jax.Array,
+  scale: jax.Array,
+  rows: int,
+  *,
+  implementation: str = AUTO,
+  rows_table: Sequence[measured.Row] | None = None,
+  device: str | None = None,
+) -> Weight:
+  """Lays canonical bytes out for the kernels that will read them.
+
+  Args:
+    packed: [P, O, R], uint8, from `layout.pack`.
+    scale: [] or [1, O], float32.
+    rows: I, static.
+    implementation: a name in `IMPLEMENTATIONS`, or "auto" for every layout that
+      the table asks for at this shape.
+    rows_table: the table, None for the one that ships.
+    device: kind of device, None for that of the first one.
+
+  Raises:
+    ValueError: the implementation is unknown.
+  """
+  columns, planes = packed.shape[1], packed.shape[0]
+  if implementation != AUTO:
+    chosen = {named(implementation).layout}
+  else:
+    table = measured.table() if rows_table is None else rows_table
+    kind = device or jax.devices()[0].device_kind
+    key = (kind, rows, columns, planes)
+    chosen = {
+      IMPLEMENTATIONS[row.implementation].layout
+      for row in table
+      if (row.device, row.rows, row.columns, row.planes) == key
+    } or {CANONICAL}
+  held = {name: LAYOUTS[name](packed, rows) for name in sorted(chosen)}
+  return Weight(held, scale, rows, columns, implementation)
+
+
+def canonical(weight: Weight) -> jax.Array:
+  """The canonical bytes of a weight, uint8 [P, O, R], however it is held."""
+  if CANONICAL in weight.held:
+    return weight.held[CANONICAL]
+  name, held = next(iter(weight.held.items()))
+  if name == "signed_words":
+    return relayout.from_signed_words(held, weight.rows)
+  back = {
+    "int2_words": relayout.from_int2_words,
+    "fragments": relayout.from_fragments,
+  }[name]
+  return back(held, weight.rows, weight.columns)
+
+
+def named(implementation: str) -> Implementation:
+  """The implementation of that name.
+
+  Raises:
+    ValueError: there is none; the message lists all.
+  """
+  if implementation not in IMPLEMENTATIONS:
+    allowed = ", ".join((AUTO, *IMPLEMENTATIONS))
+    raise ValueError(f"kernel {implementation!r} must be one of {allowed}")
+  return IMPLEMENTATIONS[implementation]
+
+
+def choose(
+  weight: Weight,
+  count: int,
+  dtype: str,
+  *,
+  rows_table: Sequence[measured.Row] | None = None,
+  device: str | None = None,
+) -> tuple[str, Any]:
+  """Name and tiles for `count` rows of x of this dtype.
+
+  Args:
+    weight: from `prepare`.
+    count: M.
+    dtype: of x, by name.
+    rows_table: the table, None for the one that ships.
+    device: kind of device, None for that of the first one.
+
+  Raises:
+    ValueError: the table knows the device but not this case.
+  """
+  table = tuple(measured.table() if rows_table is None else rows_table)
+  kind = device or jax.devices()[0].device_kind
+  shape = (weight.rows, weight.columns)
+  row = measured.find(
+    table, device=kind, shape=shape, planes=weight.planes, x=dtype, count=count
+  )
+  if row is not None:
+    tiles = IMPLEMENTATIONS[row.implementation].tiles
+    return row.implementation, tiles and tiles(**row.tiles)
+  if any(row.device == kind for row in table):
+    raise ValueError(
+      f"nobody has measured {count} rows of {dtype} times {shape[0]}->"
+      f"{shape[1]} with {weight.planes} planes on {kind}; ask for a kernel by "
+      f"name: {', '.join(IMPLEMENTATIONS)}"
+    )
+  return "base", None
+
+
+@functools.cache
+def _say(implementation: str, case: str, kind: str, known: bool) -> None:
+  why = "" if known else ": no kernel was measured on this device"
+  _LOG.info("ternary_matmul %s: %s on %s%s", case, implementation, kind, why)
+
+
+def ternary_matmul(
+  x: jax.Array,
+  weight: Weight,
+  *,
+  x_scale: jax.Array | None = None,
+  out_dtype: jax.typing.DTypeLike = jnp.float32,
+  implementation: str | None = None,
+  tiles: Any = None,
+  interpret: Any = False,
+) -> jax.Array:
+  """Multiplies x by a packed ternary weight.
+
+  Args:
+    x: [..., I], int8 (quantized activations), bfloat16 or float32.
+    weight: from `prepare`, in a layout of the implementation.
+    x_scale: [..., 1], float32, or None for 1. Size of one step of x.
+    out_dtype: dtype of the result.
+    implementation: a name in `IMPLEMENTATIONS`, or "auto"; None for the one
+      that the weight was prepared for.
+    tiles: of that implementation, None for the table's, or its defaults.
+    interpret: run the kernel on a CPU; for tests.
+
+  Returns:
+    [..., O] in `out_dtype`: `(x @ codes) * scale * x_scale`, scaled in float32
+    and rounded once. For int8 x the same bits whichever implementation runs.
+
+  Raises:
+    ValueError: shapes do not fit, the implementation does not take this case,
+      or nobody has measured it (`choose`).
+  """
+  if x.ndim < 1 or x.shape[-1] != weight.rows:
+    raise ValueError(f"x must be [..., {weight.rows}], got shape {x.shape}")
+  implementation = implementation or weight.implementation
+  *lead, _ = x.shape
+  count, dtype = math.prod(lead), x.dtype.name
+  kind = jax.devices()[0].device_kind
+  known = implementation != AUTO or any(
+    row.device == kind for row in measured.table()
+  )
+  if implementation == AUTO:
+    implementation, tiles = choose(weight, count, dtype)
+  chosen = named(implementation)
+  if dtype not in chosen.dtypes:
+    allowed = ", ".join(chosen.dtypes)
+    raise ValueError(f"{implementation}: x must be {allowed}, got {dtype}")
+  if chosen.most_rows is not None and count > chosen.most_rows:
+    raise ValueError(
+      f"{implementation} takes at most {chosen.most_rows} rows, got {count}"
+    )
+  if weight.planes > chosen.most_planes:
+    raise ValueError(
+      f"{implementation} takes at most {chosen.most_planes} planes, got "
+      f"{weight.planes}"
+    )
+  if chosen.layout not in weight.held:
+    raise ValueError(
+      f"{implementation} reads {chosen.layout}, but the weight is held as "
+      f"{', '.join(weight.held)}"
+    )
+  case = f"{count}x{weight.rows}->{weight.columns} {dtype} P={weight.planes}"
+  _say(implementation, case, kind, known)
+  out = chosen.run(
+    x.reshape(count, weight.rows),
+    weight.held[chosen.layout],
+    weight,
+    None if x_scale is None else x_scale.reshape(count, 1),
+    out_dtype,
+    tiles,
+    interpret,
+  )
+  return out.reshape(*lead, weight.columns)

@@ -1,0 +1,147 @@
+"""RMS norm and 8-bit rounding of a row in one kernel, in front of the product.
+
+Once for each row: inside the blocks of a GEMV it was measured to be a loss,
+because every block would do the whole row again.
+
+Shapes: M = rows, D = features of a row.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import tpu as pltpu
+from jax.experimental.pallas import triton as plgpu
+
+_LEAST = 1e-5  # of a row's largest magnitude, so that none is divided by 0
+_TOP = 127
+_WHOLE = 12582912.0
+_TPU_ROWS = 32  # a whole tile of int8
+
+
+def _row(
+  x: jax.Array,
+  gain: jax.Array,
+  eps: float,
+  size: int,
+  dtype: Any,
+  rounded: Callable[[jax.Array], jax.Array] = jnp.round,
+) -> tuple[jax.Array, jax.Array]:
+  """Codes, as float32, and scale of rows [..., D] float32 with zeros behind.
+
+  The norm is rounded to `dtype` before its gain and after it, as the model's;
+  XLA may leave such a rounding out.
+  """
+  power = jnp.sum(x * x, axis=-1, keepdims=True) * (1.0 / size)
+  unit = (x * jax.lax.rsqrt(power + eps)).astype(dtype)
+  normed = (unit * gain.astype(dtype)).astype(jnp.float32)
+  largest = jnp.max(jnp.abs(normed), axis=-1, keepdims=True)
+  scale = jnp.maximum(largest, _LEAST) * (1 / _TOP)
+  codes = rounded(normed * (1 / scale))
+  return jnp.clip(codes, -_TOP, _TOP), scale
+
+
+def _to_even(x: jax.Array) -> jax.Array:
+  """`jnp.round` of small numbers, which Triton's lowering does not know.
+
+  Beside 1.5 * 2^23 a float32 has no place for a fraction. XLA, which runs
+  interpret mode, would take it for nothing at all.
+  """
+  return (x + _WHOLE) - _WHOLE
+
+
+def base(
+  x: jax.Array, gain: jax.Array, *, eps: float = 1e-5
+) -> tuple[jax.Array, jax.Array]:
+  """Norm, gain, rounding, in plain XLA: runs anywhere.
+
+  Args:
+    x: [M, D], bfloat16 or float32.
+    gain: [D], float32.
+    eps: added to the mean square.
+
+  Returns:
+    codes: [M, D], int8, -127 to 127.
+    scale: [M, 1], float32, size of one step.
+  """
+  wide = x.astype(jnp.float32)
+  codes, scale = _row(wide, gain, eps, x.shape[1], x.dtype)
+  return codes.astype(jnp.int8), scale
+
+
+def _triton_kernel(eps, size, width, rounded, x, gain, codes, scale):
+  row = pl.program_id(0)
+  columns = pl.ds(0, width)
+  inside = jnp.arange(width, dtype=jnp.int32) < size
+  given = plgpu.load(x.at[row, columns], mask=inside, other=x.dtype.type(0))
+  times = plgpu.load(gain.at[columns], mask=inside, other=0.0)
+  wide = given.astype(jnp.float32)
+  made, step = _row(wide, times, eps, size, x.dtype, rounded)
+  plgpu.store(codes.at[row, columns], made.astype(jnp.int8), mask=inside)
+  scale[row, 0] = jnp.max(step)
+
+
+def triton(
+  x: jax.Array,
+  gain: jax.Array,
+  *,
+  eps: float = 1e-5,
+  warps: int = 4,
+  interpret: bool = False,
+) -> tuple[jax.Array, jax.Array]:
+  """As `base`, a program a row, on a GPU; sums run in another order."""
+  count, size = x.shape
+  width = 1 << (size - 1).bit_length()
+  rounded = jnp.round if interpret else _to_even
+  return pl.pallas_call(
+    functools.partial(_triton_kernel, eps, size, width, rounded),
+    grid=(count,),
+    out_shape=_shapes(count, size),
+    compiler_params=plgpu.CompilerParams(num_warps=warps, num_stages=1),
+    interpret=interpret,
+    name="norm_quantize",
+  )(x, gain)
+
+
+def _tpu_kernel(eps, x, gain, codes, scale):
+  wide = x[...].astype(jnp.float32)
+  made, step = _row(wide, gain[...], eps, x.shape[1], x.dtype)
+  codes[...] = made.astype(jnp.int32).astype(jnp.int8)
+  scale[...] = step
+
+
+def mosaic_tpu(
+  x: jax.Array, gain: jax.Array, *, eps: float = 1e-5, interpret: Any = False
+) -> tuple[jax.Array, jax.Array]:
+  """As `base`, a block of rows a step, on a TPU; sums run in another order."""
+  count, size = x.shape
+  rows = min(count, _TPU_ROWS)
+  blocks = [
+    pl.BlockSpec((rows, size), lambda i: (i, 0)),
+    pl.BlockSpec((rows, 1), lambda i: (i, 0)),
+  ]
+  return pl.pallas_call(
+    functools.partial(_tpu_kernel, eps),
+    grid=(pl.cdiv(count, rows),),
+    in_specs=[blocks[0], pl.BlockSpec((1, size), lambda i: (0, 0))],
+    out_specs=blocks,
+    out_shape=_shapes(count, size),
+    compiler_params=pltpu.CompilerParams(dimension_semantics=("parallel",)),
+    cost_estimate=pl.CostEstimate(
+      flops=8 * count * size,
+      bytes_accessed=count * size * (x.dtype.itemsize + 1),
+      transcendentals=count,
+    ),
+    interpret=interpret,
+    name="norm_quantize",
+  )(x, gain[None])
+
+
+def _shapes(count: int, size: int) -> list[jax.ShapeDtypeStruct]:
+  return [
+    jax.ShapeDtypeStruct((count, size), jnp.int8),
+    jax.ShapeDtypeStruct((count, 1), jnp.float32),
+  ]
