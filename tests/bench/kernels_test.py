@@ -110,6 +110,18 @@ def test_what_was_not_written_is_seen_by_the_poison():
   assert bench.gate(case, left) == "WRONG: 128 of 128 numbers"
 
 
+def test_launches_apart_give_every_result():
+  case = contenders.Case("tiny", Shape(256, 128), 2, 1, "int8")
+  plain = contenders.kernel("base", 256)
+  inputs = [contenders.draw(case, jax.random.key(i)) for i in range(2)]
+  weights = [plain.make(one) for one in inputs]
+  poison = jnp.full((2, 128), jnp.nan, jnp.bfloat16)
+  together = contenders.program(plain)(inputs, weights, poison)
+  apart = contenders.program(plain._replace(apart=True))
+  for one, other in zip(apart(inputs, weights, poison), together, strict=True):
+    assert (one == other).all()
+
+
 def test_a_wrong_contender_fails_the_benchmark_and_is_not_timed(monkeypatch):
   case = contenders.Case("tiny", Shape(256, 128), 2, 1, "int8")
   wrong = spoiled(lambda y: y + 1)
