@@ -193,7 +193,7 @@ def coded_tree(
     def apply(weight: jax.Array, learned: Any) -> Any:
       fixed = jax.lax.stop_gradient((weight, learned))
       coded = chosen.quantize(*fixed)
-      # A scale that is fused into its readers may be rounded in another way.
+      # So that no reader has a scale of its own, fused into it.
       codes, scale = jax.lax.optimization_barrier(coded)
       return record(codes, scale, chosen.fake_quant(weight, learned))
 
