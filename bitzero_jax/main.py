@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
   train.add_argument("--workdir", required=True, help="folder of the run")
 
   evaluate = verb("evaluate", "examine a trained model")
-  evaluate.add_argument("--workdir", required=True, help="folder of the run")
+  _add_model(evaluate)
   evaluate.add_argument(
     "--suite",
     default="heldout",
@@ -59,9 +59,6 @@ def _parser() -> argparse.ArgumentParser:
     "--samples",
     type=int,
     help="answers sampled a task, for agreement; list functions take 16",
-  )
-  evaluate.add_argument(
-    "--checkpoint", default="last", choices=("last", "best")
   )
   evaluate.add_argument(
     "--json", action="store_true", help="one JSON object on the last line"
@@ -83,12 +80,23 @@ def _parser() -> argparse.ArgumentParser:
 
   solve = verb("solve", "find programs for examples, verified by the executor")
   solve.add_argument("examples", help="as in '[3,1,2]->[1,2,3]; [5,4]->[4,5]'")
-  solve.add_argument("--workdir", required=True, help="folder of the run")
+  _add_model(solve)
   solve.add_argument("--samples", type=int, help="programs sampled, else 256")
-  solve.add_argument("--checkpoint", default="last", choices=("last", "best"))
   _add_practice(solve)
   solve.add_argument(
     "--keep", metavar="FOLDER", help="with --practice: keep the weights there"
+  )
+
+  export = verb("export", "write a trained model to one file, to run elsewhere")
+  _add_model(export)
+  export.add_argument("--format", required=True, choices=("packed", "gguf"))
+  export.add_argument("--out", required=True, help="the file to write")
+  export.add_argument(
+    "--type",
+    help="gguf: block type of the kernels, such as tq1_0; else the smallest",
+  )
+  export.add_argument(
+    "--embedding", help="gguf: its type, q8_0, f16 or f32; else q8_0"
   )
 
   verify = verb("verify", "run programs in JSON lines, write verdicts")
@@ -114,6 +122,14 @@ def _parser() -> argparse.ArgumentParser:
   part.add_argument("--rounds", type=int, default=10, help="rounds measured")
   part.add_argument("--warm", type=int, default=5, help="rounds before them")
   return parser
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+  parser.add_argument("--workdir", help="folder of the run")
+  parser.add_argument("--model", metavar="FILE", help="or an exported model")
+  parser.add_argument(
+    "--checkpoint", choices=("last", "best"), help="of the run, else last"
+  )
 
 
 def _add_practice(parser: argparse.ArgumentParser) -> None:
@@ -216,13 +232,30 @@ def _train(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   return 0
 
 
+def _check_model(options: argparse.Namespace) -> None:
+  """A model comes from a run or from a file, which holds less than a run."""
+  if (options.workdir is None) == (options.model is None):
+    _fail("needs --workdir=RUN or --model=FILE, one of them")
+  if options.model is None:
+    return
+  for name in ("checkpoint", "practice", "dynamic", "save"):
+    value = getattr(options, name, None)
+    if value is not None and value is not False:
+      _fail(f"--{name} needs --workdir=RUN: --model={options.model} is no run")
+
+
 @contextlib.contextmanager
 def _trained(options: argparse.Namespace) -> Iterator[Any]:
-  """The model that --workdir and --checkpoint name."""
+  """The model that --model, or --workdir and --checkpoint, name."""
   from bitzero_jax import config as config_lib
   from bitzero_jax import trained
 
-  with trained.opened(Path(options.workdir), options.checkpoint) as model:
+  if options.model is not None:
+    with trained.unpacked(Path(options.model)) as model:
+      yield model
+    return
+  which = options.checkpoint or "last"
+  with trained.opened(Path(options.workdir), which) as model:
     updates = model.round * model.config.learn.updates
     if not config_lib.settled(model.config, updates):
       _say(
@@ -236,10 +269,12 @@ def _evaluate(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   with _bad_input():
     from bitzero_jax import trained
 
-    folder = Path(options.workdir)
     others = (options.practice, options.samples, options.data)
     if options.dynamic and any(other is not None for other in others):
       _fail("--dynamic goes with no --practice, --samples or --data")
+    if _is_gguf(options):
+      evaluation = _evaluate_in_llama(options)
+      return _print_scores(options, evaluation.scores)
     with _trained(options) as model:
       if options.dynamic:
         evaluation = trained.evaluate_dynamic(model, options.suite)
@@ -250,8 +285,34 @@ def _evaluate(options: argparse.Namespace, overrides: Sequence[str]) -> int:
       else:
         evaluation = _practise_suite(model, options, overrides)
     if options.save:
-      trained.save(folder, evaluation)
-  result = evaluation.scores
+      trained.save(Path(options.workdir), evaluation)
+  return _print_scores(options, evaluation.scores)
+
+
+def _is_gguf(options: argparse.Namespace) -> bool:
+  """Whether --model is a file for llama.cpp, which says so in its first bytes.
+
+  Raises:
+    OSError: it cannot be read.
+  """
+  if options.model is None:
+    return False
+  with open(options.model, "rb") as file:
+    return file.read(4) == b"GGUF"
+
+
+def _evaluate_in_llama(options: argparse.Namespace) -> Any:
+  from bitzero_jax import in_llama
+
+  for name in ("data", "samples"):
+    value = getattr(options, name)
+    if value is not None:
+      _fail(f"--{name}={value}: a model in llama.cpp is asked greedily")
+  with in_llama.opened(Path(options.model)) as model:
+    return in_llama.evaluate(model, options.suite)
+
+
+def _print_scores(options: argparse.Namespace, result: dict[str, Any]) -> int:
   if options.json:
     print(json.dumps(result))
     return 0
@@ -317,9 +378,15 @@ def _solve(options: argparse.Namespace, overrides: Sequence[str]) -> int:
     from bitzero_jax.evaluate import puzzle
 
     examples = puzzle.read_examples(options.examples)
-    with _trained(options) as model:
-      samples = 256 if options.samples is None else options.samples
-      answers = trained.solve(model, examples, samples)
+    samples = 256 if options.samples is None else options.samples
+    if _is_gguf(options):
+      from bitzero_jax import in_llama
+
+      with in_llama.opened(Path(options.model)) as in_engine:
+        answers = in_llama.solve(in_engine, examples, samples)
+    else:
+      with _trained(options) as model:
+        answers = trained.solve(model, examples, samples)
   for line in puzzle.table(answers, len(examples)):
     print(line)
   return 0 if any(a.right == len(examples) for a in answers) else 3
@@ -346,6 +413,24 @@ def _solve_by_practice(
     if options.keep is not None:
       practised.keep(folder, model, done.last.params, Path(options.keep))
   return 0 if archive.answer is not None else 3
+
+
+def _export(options: argparse.Namespace) -> int:
+  with _bad_input():
+    from bitzero_jax import shipped
+
+    out, kinds = Path(options.out), (options.type, options.embedding)
+    shipped.check(options.format, out, *kinds)
+    model = shipped.open_model(
+      options.workdir, options.checkpoint or "last", options.model
+    )
+    if options.format == "gguf":
+      lines = shipped.write_gguf(model, out, *kinds)
+    else:
+      lines = shipped.write_packed(model, out)
+    for line in lines:
+      print(line)
+  return 0
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -415,6 +500,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
       parser.error(f"{text.partition('=')[0]} needs --practice=SECONDS")
     if text not in overrides or not text.startswith("--config."):
       parser.error(f"unknown argument {text!r}; see bitzero {options.verb} -h")
+  if "model" in options:
+    _check_model(options)
   try:
     return _dispatch(options, overrides)
   except KeyboardInterrupt:  # training saves first, and does not come here
@@ -432,7 +519,8 @@ def _dispatch(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   }
   if options.verb in takes_overrides:
     return takes_overrides[options.verb](options, overrides)
-  return {"report": _report, "verify": _verify}[options.verb](options)
+  verbs = {"export": _export, "report": _report, "verify": _verify}
+  return verbs[options.verb](options)
 
 
 if __name__ == "__main__":
