@@ -266,24 +266,26 @@ def _describe(
 def _add_tokenizer(writer: Any, library: Any) -> None:
   words = vocabulary.words()
   kinds = library.TokenType
-  writer.add_tokenizer_model("gpt2")
-  writer.add_tokenizer_pre("gpt-2")
+  # Of llama.cpp's tokenizers the one that survives text it has no words for.
+  writer.add_tokenizer_model("t5")
   writer.add_token_list(words)
+  writer.add_token_scores([0.0] * len(words))
   writer.add_token_types(
     [
       kinds.CONTROL if vocabulary.is_control(token) else kinds.USER_DEFINED
       for token in range(len(words))
     ]
   )
-  # No merge is ever used, but llama.cpp opens no file without one.
-  writer.add_token_merges(["x v"])
   for add in (
     writer.add_bos_token_id,
     writer.add_eos_token_id,
     writer.add_pad_token_id,
+    writer.add_unk_token_id,
   ):
     add(vocabulary.END)
   writer.add_add_bos_token(False)
+  writer.add_add_eos_token(False)
+  writer.add_add_space_prefix(False)
 
 
 def read_config(path: Path) -> tuple[Any, int]:

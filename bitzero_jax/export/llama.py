@@ -9,6 +9,7 @@ it keeps beside the keys are then put back.
 
 import contextlib
 import ctypes
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,14 @@ from bitzero_jax.language.grammar import PAD
 
 _ROW, _OTHER = 0, 1  # sequences: the row that is read, and a throw-away
 _FLOAT32 = 0  # ggml's number of it
+
+
+@functools.cache
+def _silence(lib: Any) -> Any:
+  """Keeps llama.cpp from writing; the callback must outlive every engine."""
+  quiet = lib.llama_log_callback(lambda level, text, data: None)
+  lib.llama_log_set(quiet, ctypes.c_void_p(0))
+  return quiet
 
 
 class Engine:
@@ -42,8 +51,7 @@ class Engine:
       pass  # a missing file is said as everywhere else
     self._lib: Any = extras.need("llama_cpp")
     lib = self._lib
-    self._quiet = lib.llama_log_callback(lambda level, text, data: None)
-    lib.llama_log_set(self._quiet, ctypes.c_void_p(0))
+    _silence(lib)
     lib.llama_backend_init()
     self._room = columns
     self._model = lib.llama_model_load_from_file(

@@ -8,6 +8,7 @@ from bitzero_jax import build
 from bitzero_jax import config as config_lib
 from bitzero_jax.export import model as model_lib
 from bitzero_jax.export.model import Matrix
+from bitzero_jax.language.grammar import VOCABULARY
 from bitzero_jax.quant import digits
 
 # Of each matrix, in turn: every exact carrier of a multi-plane model.
@@ -33,17 +34,23 @@ def small_config():
 
 @pytest.fixture(scope="session")
 def shipped_model():
-  """A model with random weights, norms and head, of a config."""
+  """A model with random weights, norms and head, of a config.
+
+  Its quantizer learns nothing.
+  """
 
   def make(config, seed=0):
-    params = build.build_network(config).init(jax.random.key(seed))
     rng = np.random.default_rng(seed)
-    params["model"] = jax.tree.map(
-      lambda x: (
-        rng.uniform(0.5, 1.5, x.shape).astype(np.float32) if x.ndim == 1 else x
-      ),
-      params["model"],
-    )
+
+    def draw(leaf):
+      if leaf.ndim == 1:
+        return rng.uniform(0.9, 1.1, leaf.shape).astype(np.float32)
+      inputs = leaf.shape[1 if leaf.shape[0] == VOCABULARY else 0]
+      return rng.normal(0, inputs**-0.5, leaf.shape).astype(np.float32)
+
+    init = build.build_network(config).init
+    shapes = jax.eval_shape(init, jax.random.key(0))["model"]
+    params = {"model": jax.tree.map(draw, shapes), "quant": {}}
     return model_lib.of_params(
       config,
       7,
@@ -57,7 +64,7 @@ def shipped_model():
 
 @pytest.fixture(scope="session")
 def mixed_model(shipped_model):
-  """The same with 1, 2, 3, 4 and 5 planes by matrix, drawn evenly."""
+  """The same with 1, 2, 3, 4 and 5 planes by matrix."""
 
   def make(config, seed=0):
     model = shipped_model(config, seed)
@@ -65,11 +72,11 @@ def mixed_model(shipped_model):
     matrices = {}
     for number, (path, matrix) in enumerate(model.matrices.items()):
       planes = MIXED[number % len(MIXED)]
-      top, shape = digits.max_code(planes), matrix.codes.shape
-      codes = rng.integers(-top, top + 1, shape).astype(np.int8)
-      scale = np.float32(1.7 / (top * shape[0] ** 0.5))
-      spec = digits.quantizer(planes).spec
-      matrices[path] = Matrix(codes, np.asarray(scale), spec)
+      quantizer = digits.quantizer(planes)
+      shape = matrix.codes.shape
+      weight = rng.normal(0, shape[0] ** -0.5, shape).astype(np.float32)
+      coded = quantizer.quantize(weight, quantizer.init(weight))
+      matrices[path] = Matrix(*map(np.asarray, coded), quantizer.spec)
     return model._replace(matrices=matrices)
 
   return make

@@ -15,12 +15,9 @@ from bitzero_jax.export import packed
 QUANTIZERS = [
   {},
   {"quant__weights": "digits", "quant__planes": 3},
-  {"quant__weights": "binary"},
-  {"quant__weights": "int4"},
   {"quant__weights": "int8"},
   {"quant__weights": "identity"},
   {"precision__depths": (1, 2)},
-  {"precision__planes": (3, 2), "precision__planes_at": (0.5,)},
   {"precision__budget": 2.6},
   {"precision__ramp_weights": 0.4, "precision__ramp_activations": 0.4},
 ]
@@ -32,9 +29,9 @@ def same(one, other):
 
 @pytest.mark.parametrize("changes", QUANTIZERS, ids=str)
 def test_its_weights_are_those_of_training(small_config, tmp_path, changes):
-  config = small_config(**changes)
+  config = small_config(model__layers=1, **changes)
   network = build.build_network(config)
-  params = network.init(jax.random.key(3))
+  params = jax.jit(network.init)(jax.random.key(3))
   moves = build.build_precision(config)
   if moves is not None:
     end = jnp.float32(1)
@@ -51,13 +48,9 @@ def test_its_weights_are_those_of_training(small_config, tmp_path, changes):
   packed.write(model, tmp_path / "model")
   read = packed.read(tmp_path / "model")
   assert (read.config, read.round) == (config, 5)
-  trained = dict(network.weights(params))
+  trained = dict(jax.jit(network.weights)(params))
   trained.pop("activation_share", None)
   same(model_lib.weights(read), trained)
-  shipped = build.build_shipped_network(config)
-  tokens = jnp.asarray([[3, 0, 17, 40, 9]], jnp.int32)
-  run = jax.jit(lambda w: shipped.logits(w, tokens, 5))
-  same(run(model_lib.weights(read)), run(trained))
 
 
 @pytest.fixture(scope="module")
