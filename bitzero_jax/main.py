@@ -89,8 +89,12 @@ def _parser() -> argparse.ArgumentParser:
 
   export = verb("export", "write a trained model to one file, to run elsewhere")
   _add_model(export)
-  export.add_argument("--format", required=True, choices=("packed", "gguf"))
-  export.add_argument("--out", required=True, help="the file to write")
+  export.add_argument(
+    "--format", required=True, choices=("packed", "gguf", "gbnf", "huggingface")
+  )
+  export.add_argument(
+    "--out", required=True, help="the file to write; of huggingface a folder"
+  )
   export.add_argument(
     "--type",
     help="gguf: block type of the kernels, such as tq1_0; else the smallest",
@@ -121,6 +125,15 @@ def _parser() -> argparse.ArgumentParser:
   )
   part.add_argument("--rounds", type=int, default=10, help="rounds measured")
   part.add_argument("--warm", type=int, default=5, help="rounds before them")
+  text = "bytes and decoding speed of a model in each file it can leave as"
+  part = parts.add_parser(
+    "export", help=text, description=text, allow_abbrev=False
+  )
+  part.add_argument("--workdir", help="folder of the run")
+  part.add_argument(
+    "--config", help="or an experiment file, for random weights of its size"
+  )
+  part.add_argument("--tokens", type=int, default=256, help="decoded each time")
   return parser
 
 
@@ -424,11 +437,13 @@ def _export(options: argparse.Namespace) -> int:
     model = shipped.open_model(
       options.workdir, options.checkpoint or "last", options.model
     )
-    if options.format == "gguf":
-      lines = shipped.write_gguf(model, out, *kinds)
-    else:
-      lines = shipped.write_packed(model, out)
-    for line in lines:
+    write = {
+      "gbnf": shipped.write_gbnf,
+      "gguf": shipped.write_gguf,
+      "huggingface": shipped.write_huggingface,
+      "packed": shipped.write_packed,
+    }[options.format]
+    for line in write(model, out, *kinds):
       print(line)
   return 0
 
@@ -447,7 +462,11 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace, overrides: Sequence[str]) -> int:
-  measure = {"executor": _bench_executor, "loop": _bench_loop}[options.part]
+  measure = {
+    "executor": _bench_executor,
+    "export": _bench_export,
+    "loop": _bench_loop,
+  }[options.part]
   with _bad_input():
     measure(options, overrides)
   return 0
@@ -479,6 +498,28 @@ def _bench_loop(options: argparse.Namespace, overrides: Sequence[str]) -> None:
   from bitzero_jax.bench import loop
 
   print(loop.table(loop.measure(config, options.rounds, options.warm, _say)))
+
+
+def _bench_export(
+  options: argparse.Namespace, overrides: Sequence[str]
+) -> None:
+  if (options.workdir is None) == (options.config is None):
+    _fail("needs --workdir=RUN or --config=FILE, one of them")
+  if options.tokens < 1:
+    raise ValueError(f"--tokens={options.tokens} must be at least 1")
+  from bitzero_jax import shipped
+  from bitzero_jax.bench import export
+
+  if options.config is None:
+    model = shipped.open_model(options.workdir, "last", None)
+  else:
+    model = export.random_model(_read_config(options.config, overrides))
+  rows = export.measure(model, options.tokens)
+  row = next(rows)  # bad input shows before anything is written
+  print(export.HEADER)
+  while row:
+    print(export.line(row), flush=True)
+    row = next(rows, None)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,9 +7,16 @@ from typing import Any
 from bitzero_jax import build, trained
 from bitzero_jax import config as config_lib
 from bitzero_jax.evaluate import exam
-from bitzero_jax.export import gguf, packed, whole_file
+from bitzero_jax.export import (
+  gguf,
+  huggingface_write,
+  packed,
+  vocabulary,
+  whole_file,
+)
 from bitzero_jax.export import model as model_lib
 from bitzero_jax.export.model import Model
+from bitzero_jax.language import levels
 
 
 def check(format: str, out: Path, kind: str | None, head: str | None) -> None:
@@ -19,7 +26,10 @@ def check(format: str, out: Path, kind: str | None, head: str | None) -> None:
     ValueError: the file cannot be written there, or an option has a value that
       is not allowed or belongs to another format.
   """
-  whole_file.check(out)
+  if format == "huggingface":
+    huggingface_write.check(out)
+  else:
+    whole_file.check(out)
   for name, value, allowed in (
     ("type", kind, gguf.TYPES),
     ("embedding", head, gguf.EMBEDDINGS),
@@ -57,7 +67,7 @@ def open_model(workdir: str | None, which: str, file: str | None) -> Model:
   return model_lib.of_params(config, number, params, quantizer, choice)
 
 
-def write_packed(model: Model, path: Path) -> Iterator[str]:
+def write_packed(model: Model, path: Path, *_: None) -> Iterator[str]:
   """Writes a packed file and says what is in it.
 
   Raises:
@@ -94,6 +104,28 @@ def write_gguf(
   yield f"{path}: {path.stat().st_size:,} bytes"
   for line in gguf.remarks(model, placed):
     yield f"  {line}"
+
+
+def write_gbnf(model: Model, path: Path, *_: None) -> Iterator[str]:
+  """Writes the grammar of the model's programs, for llama.cpp's sampler.
+
+  Raises:
+    ValueError: it cannot be written there.
+  """
+  level = levels.LEVELS[model.config.language.levels[-1]]
+  with whole_file.replacing(path) as unfinished:
+    unfinished.write_text(vocabulary.gbnf(level, "program"))
+  yield f"{path}: the grammar of programs"
+
+
+def write_huggingface(model: Model, folder: Path, *_: None) -> Iterator[str]:
+  """Writes a folder that `transformers` loads and says how large it is.
+
+  Raises:
+    ValueError: as for `huggingface_write.write`.
+  """
+  size = huggingface_write.write(model, folder, longest_row(model.config))
+  yield f"{folder}: {size:,} bytes of weights, kernels packed, one plane each"
 
 
 def longest_row(config: Any) -> int:

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from bitzero_jax.export import extras
-from bitzero_jax.export.gguf import EMBEDDING, EPS, Placed
-from bitzero_jax.export.model import Model
+from bitzero_jax.export.gguf import EMBEDDING, Placed
+from bitzero_jax.export.model import EPS, Model
 from bitzero_jax.language.grammar import PAD
 from bitzero_jax.models import layers
 from bitzero_jax.models.attention import attend

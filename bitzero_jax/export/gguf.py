@@ -17,14 +17,13 @@ import numpy as np
 from bitzero_jax import config as config_lib
 from bitzero_jax.export import carriers, extras, vocabulary, whole_file
 from bitzero_jax.export.carriers import CARRIERS, Carrier
-from bitzero_jax.export.model import Matrix, Model
+from bitzero_jax.export.model import EPS, Matrix, Model
 from bitzero_jax.language import grammar
 
 ARCHITECTURE = "bitnet"
 AUTO = "auto"
 TYPES = (AUTO, *CARRIERS)
 EMBEDDINGS = ("q8_0", "f16", "f32")
-EPS = 1e-5  # of the norms, as in `Transformer`
 CONFIG_KEY, ROUND_KEY = "bitzero.config", "bitzero.round"
 
 EMBEDDING = "embed_tokens/embedding"

@@ -12,8 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
+from bitzero_jax.models.transformer import Transformer
 from bitzero_jax.quant import base, tree
 from bitzero_jax.quant.base import Quantizer, QuantSpec
+
+EPS = Transformer.eps  # inside every norm
 
 
 class Matrix(NamedTuple):

@@ -54,7 +54,8 @@ def write(model: Model, path: Path) -> dict[str, Any]:
       **_measure(list(parts.values())),
     }
   for name, leaf in model.others.items():
-    arrays[name] = leaf
+    # safetensors writes memory as it lies, whatever its order.
+    arrays[name] = np.ascontiguousarray(leaf)
     rows[name] = {"shape": list(leaf.shape), **_measure([leaf])}
   manifest = {
     "format": FORMAT,
