@@ -1,8 +1,8 @@
 """The demo at a size that llama.cpp packs into TQ2_0 throughout.
 
 Run:      bitzero train --config=experiments/edge.py --workdir=runs/edge
-Takes:    see experiments/README.md.
-Expect:   see experiments/README.md.
+Takes:    15 minutes on 2 CPU cores that others used too.
+Expect:   held-out 0.32, 0.50 and 0.16; level with the demo.
 """
 
 from bitzero_jax.config import default
