@@ -217,6 +217,16 @@ def build_rollout(config: Any) -> Callable[[Any], Any]:
   return packed
 
 
+def build_shipped_network(config: Any) -> Network:
+  """The model alone: its parameters are the weights, already quantized."""
+  model = build_model(config)
+
+  def init(key):
+    return model.init(key, jnp.ones((1, 2), jnp.int32))["params"]
+
+  return network(model, init, lambda weights: weights)
+
+
 def build_optimizer(config: Any):
   """The optax transformation that the config describes."""
   o = config.optimizer

@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
   train.add_argument("--workdir", required=True, help="folder of the run")
 
   evaluate = verb("evaluate", "examine a trained model")
-  evaluate.add_argument("--workdir", required=True, help="folder of the run")
+  _add_model(evaluate)
   evaluate.add_argument(
     "--suite",
     default="heldout",
@@ -59,9 +59,6 @@ def _parser() -> argparse.ArgumentParser:
     "--samples",
     type=int,
     help="answers sampled a task, for agreement; list functions take 16",
-  )
-  evaluate.add_argument(
-    "--checkpoint", default="last", choices=("last", "best")
   )
   evaluate.add_argument(
     "--json", action="store_true", help="one JSON object on the last line"
@@ -83,12 +80,27 @@ def _parser() -> argparse.ArgumentParser:
 
   solve = verb("solve", "find programs for examples, verified by the executor")
   solve.add_argument("examples", help="as in '[3,1,2]->[1,2,3]; [5,4]->[4,5]'")
-  solve.add_argument("--workdir", required=True, help="folder of the run")
+  _add_model(solve)
   solve.add_argument("--samples", type=int, help="programs sampled, else 256")
-  solve.add_argument("--checkpoint", default="last", choices=("last", "best"))
   _add_practice(solve)
   solve.add_argument(
     "--keep", metavar="FOLDER", help="with --practice: keep the weights there"
+  )
+
+  export = verb("export", "write a trained model to one file, to run elsewhere")
+  _add_model(export)
+  export.add_argument(
+    "--format", required=True, choices=("packed", "gguf", "gbnf", "huggingface")
+  )
+  export.add_argument(
+    "--out", required=True, help="the file to write; of huggingface a folder"
+  )
+  export.add_argument(
+    "--type",
+    help="gguf: block type of the kernels, such as tq1_0; else the smallest",
+  )
+  export.add_argument(
+    "--embedding", help="gguf: its type, q8_0, f16 or f32; else q8_0"
   )
 
   verify = verb("verify", "run programs in JSON lines, write verdicts")
@@ -128,7 +140,24 @@ def _parser() -> argparse.ArgumentParser:
   part.add_argument(
     "--table", metavar="FILE", help="write rows of the dispatch table there"
   )
+  text = "bytes and decoding speed of a model in each file it can leave as"
+  part = parts.add_parser(
+    "export", help=text, description=text, allow_abbrev=False
+  )
+  part.add_argument("--workdir", help="folder of the run")
+  part.add_argument(
+    "--config", help="or an experiment file, for random weights of its size"
+  )
+  part.add_argument("--tokens", type=int, default=256, help="decoded each time")
   return parser
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+  parser.add_argument("--workdir", help="folder of the run")
+  parser.add_argument("--model", metavar="FILE", help="or an exported model")
+  parser.add_argument(
+    "--checkpoint", choices=("last", "best"), help="of the run, else last"
+  )
 
 
 def _add_practice(parser: argparse.ArgumentParser) -> None:
@@ -231,13 +260,30 @@ def _train(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   return 0
 
 
+def _check_model(options: argparse.Namespace) -> None:
+  """A model comes from a run or from a file, which holds less than a run."""
+  if (options.workdir is None) == (options.model is None):
+    _fail("needs --workdir=RUN or --model=FILE, one of them")
+  if options.model is None:
+    return
+  for name in ("checkpoint", "practice", "dynamic", "save"):
+    value = getattr(options, name, None)
+    if value is not None and value is not False:
+      _fail(f"--{name} needs --workdir=RUN: --model={options.model} is no run")
+
+
 @contextlib.contextmanager
 def _trained(options: argparse.Namespace) -> Iterator[Any]:
-  """The model that --workdir and --checkpoint name."""
+  """The model that --model, or --workdir and --checkpoint, name."""
   from bitzero_jax import config as config_lib
   from bitzero_jax import trained
 
-  with trained.opened(Path(options.workdir), options.checkpoint) as model:
+  if options.model is not None:
+    with trained.unpacked(Path(options.model)) as model:
+      yield model
+    return
+  which = options.checkpoint or "last"
+  with trained.opened(Path(options.workdir), which) as model:
     updates = model.round * model.config.learn.updates
     if not config_lib.settled(model.config, updates):
       _say(
@@ -251,10 +297,12 @@ def _evaluate(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   with _bad_input():
     from bitzero_jax import trained
 
-    folder = Path(options.workdir)
     others = (options.practice, options.samples, options.data)
     if options.dynamic and any(other is not None for other in others):
       _fail("--dynamic goes with no --practice, --samples or --data")
+    if _is_gguf(options):
+      evaluation = _evaluate_in_llama(options)
+      return _print_scores(options, evaluation.scores)
     with _trained(options) as model:
       if options.dynamic:
         evaluation = trained.evaluate_dynamic(model, options.suite)
@@ -265,8 +313,34 @@ def _evaluate(options: argparse.Namespace, overrides: Sequence[str]) -> int:
       else:
         evaluation = _practise_suite(model, options, overrides)
     if options.save:
-      trained.save(folder, evaluation)
-  result = evaluation.scores
+      trained.save(Path(options.workdir), evaluation)
+  return _print_scores(options, evaluation.scores)
+
+
+def _is_gguf(options: argparse.Namespace) -> bool:
+  """Whether --model is a file for llama.cpp, which says so in its first bytes.
+
+  Raises:
+    OSError: it cannot be read.
+  """
+  if options.model is None:
+    return False
+  with open(options.model, "rb") as file:
+    return file.read(4) == b"GGUF"
+
+
+def _evaluate_in_llama(options: argparse.Namespace) -> Any:
+  from bitzero_jax import in_llama
+
+  for name in ("data", "samples"):
+    value = getattr(options, name)
+    if value is not None:
+      _fail(f"--{name}={value}: a model in llama.cpp is asked greedily")
+  with in_llama.opened(Path(options.model)) as model:
+    return in_llama.evaluate(model, options.suite)
+
+
+def _print_scores(options: argparse.Namespace, result: dict[str, Any]) -> int:
   if options.json:
     print(json.dumps(result))
     return 0
@@ -332,14 +406,20 @@ def _solve(options: argparse.Namespace, overrides: Sequence[str]) -> int:
     from bitzero_jax.evaluate import puzzle
 
     examples = puzzle.read_examples(options.examples)
-    with _trained(options) as model:
-      samples = 256 if options.samples is None else options.samples
-      found = trained.solve(model, examples, samples)
-  if found.planes is not None:
-    _say(f"with {found.planes} planes of the model's weights")
-  for line in puzzle.table(found.answers, len(examples)):
+    samples = 256 if options.samples is None else options.samples
+    if _is_gguf(options):
+      from bitzero_jax import in_llama
+
+      with in_llama.opened(Path(options.model)) as in_engine:
+        answers = in_llama.solve(in_engine, examples, samples)
+    else:
+      with _trained(options) as model:
+        answers, planes = trained.solve(model, examples, samples)
+      if planes is not None:
+        _say(f"with {planes} planes of the model's weights")
+  for line in puzzle.table(answers, len(examples)):
     print(line)
-  return 0 if found.answers[0].right == len(examples) else 3
+  return 0 if any(a.right == len(examples) for a in answers) else 3
 
 
 def _solve_by_practice(
@@ -365,6 +445,26 @@ def _solve_by_practice(
   return 0 if archive.answer is not None else 3
 
 
+def _export(options: argparse.Namespace) -> int:
+  with _bad_input():
+    from bitzero_jax import shipped
+
+    out, kinds = Path(options.out), (options.type, options.embedding)
+    shipped.check(options.format, out, *kinds)
+    model = shipped.open_model(
+      options.workdir, options.checkpoint or "last", options.model
+    )
+    write = {
+      "gbnf": shipped.write_gbnf,
+      "gguf": shipped.write_gguf,
+      "huggingface": shipped.write_huggingface,
+      "packed": shipped.write_packed,
+    }[options.format]
+    for line in write(model, out, *kinds):
+      print(line)
+  return 0
+
+
 def _verify(options: argparse.Namespace) -> int:
   with _bad_input():
     from bitzero_jax.verify import lines
@@ -381,7 +481,11 @@ def _verify(options: argparse.Namespace) -> int:
 def _bench(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   if options.part == "kernels":
     return _bench_kernels(options)
-  measure = {"executor": _bench_executor, "loop": _bench_loop}[options.part]
+  measure = {
+    "executor": _bench_executor,
+    "export": _bench_export,
+    "loop": _bench_loop,
+  }[options.part]
   with _bad_input():
     measure(options, overrides)
   return 0
@@ -431,6 +535,28 @@ def _bench_loop(options: argparse.Namespace, overrides: Sequence[str]) -> None:
   print(loop.table(loop.measure(config, options.rounds, options.warm, _say)))
 
 
+def _bench_export(
+  options: argparse.Namespace, overrides: Sequence[str]
+) -> None:
+  if (options.workdir is None) == (options.config is None):
+    _fail("needs --workdir=RUN or --config=FILE, one of them")
+  if options.tokens < 1:
+    raise ValueError(f"--tokens={options.tokens} must be at least 1")
+  from bitzero_jax import shipped
+  from bitzero_jax.bench import export
+
+  if options.config is None:
+    model = shipped.open_model(options.workdir, "last", None)
+  else:
+    model = export.random_model(_read_config(options.config, overrides))
+  rows = export.measure(model, options.tokens)
+  row = next(rows)  # bad input shows before anything is written
+  print(export.HEADER)
+  while row:
+    print(export.line(row), flush=True)
+    row = next(rows, None)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
   """Entry point of the `bitzero` command; returns the exit status."""
   # orbax warns of what is meant to be so; what goes wrong is raised.
@@ -450,6 +576,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
       parser.error(f"{text.partition('=')[0]} needs --practice=SECONDS")
     if text not in overrides or not text.startswith("--config."):
       parser.error(f"unknown argument {text!r}; see bitzero {options.verb} -h")
+  if "model" in options:
+    _check_model(options)
   try:
     return _dispatch(options, overrides)
   except KeyboardInterrupt:  # training saves first, and does not come here
@@ -467,7 +595,8 @@ def _dispatch(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   }
   if options.verb in takes_overrides:
     return takes_overrides[options.verb](options, overrides)
-  return {"report": _report, "verify": _verify}[options.verb](options)
+  verbs = {"export": _export, "report": _report, "verify": _verify}
+  return verbs[options.verb](options)
 
 
 if __name__ == "__main__":

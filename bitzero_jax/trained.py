@@ -1,4 +1,4 @@
-"""A trained model, opened from its workdir, to be examined or asked."""
+"""A trained model, of a workdir or a packed file, to be examined or asked."""
 
 import contextlib
 import logging
@@ -17,7 +17,10 @@ from bitzero_jax.evaluate.constant import best_constant
 from bitzero_jax.evaluate.exam import Exam
 from bitzero_jax.evaluate.examine import examiner, summarize
 from bitzero_jax.evaluate.graded import Graded
+from bitzero_jax.export import packed
+from bitzero_jax.export.model import weights
 from bitzero_jax.language import levels, render
+from bitzero_jax.models.network import Network
 from bitzero_jax.precision.base import set_control
 from bitzero_jax.runtime import checkpoint, workdir
 from bitzero_jax.verify.executor import Executor
@@ -33,19 +36,34 @@ class Trained(NamedTuple):
 
   Attributes:
     config: the run's frozen config.
-    params: latent parameters.
+    params: latent parameters; of a packed file the weights themselves.
     round: the checkpoint's round.
     executor: running interpreters.
+    network: makes weights of the parameters, and runs them.
   """
 
   config: Any
   params: Any
   round: int
   executor: Executor
+  network: Network
 
 
-@contextlib.contextmanager
-def opened(folder: Path, which: str) -> Iterator[Trained]:
+class Restored(NamedTuple):
+  """What a workdir's checkpoint holds.
+
+  Attributes:
+    config: the run's frozen config.
+    params: latent parameters.
+    round: the checkpoint's round.
+  """
+
+  config: Any
+  params: Any
+  round: int
+
+
+def restore(folder: Path, which: str) -> Restored:
   """Restores the "last" or the "best" checkpoint of a run.
 
   Raises:
@@ -70,8 +88,32 @@ def opened(folder: Path, which: str) -> Iterator[Trained]:
     if number is None:
       raise ValueError(f"--workdir={folder} holds no checkpoint yet")
     params = checkpoints.read(number)["params"]
-  with build.build_executor(config) as executor:
-    yield Trained(config, params, number, executor)
+  return Restored(config, params, number)
+
+
+@contextlib.contextmanager
+def opened(folder: Path, which: str) -> Iterator[Trained]:
+  """The "last" or the "best" checkpoint of a run, ready to be used.
+
+  Raises:
+    ValueError: as for `restore`.
+  """
+  held = restore(folder, which)
+  with build.build_executor(held.config) as executor:
+    yield Trained(*held, executor, build.build_network(held.config))
+
+
+@contextlib.contextmanager
+def unpacked(path: Path) -> Iterator[Trained]:
+  """A packed file, ready to be used: its weights are those of the run.
+
+  Raises:
+    ValueError: as for `packed.read`.
+  """
+  held = packed.read(path)
+  network = build.build_shipped_network(held.config)
+  with build.build_executor(held.config) as executor:
+    yield Trained(held.config, weights(held), held.round, executor, network)
 
 
 class Evaluation(NamedTuple):
@@ -113,7 +155,7 @@ def evaluate(
       raise ValueError(f"--suite={suite} takes no --samples={samples}")
   config = model.config
   judge = Judge(model.executor, config.language.pairs)
-  network = build.build_network(config)
+  network = model.network
   language = build.build_language(config)
   level = levels.LEVELS[config.language.levels[-1]]
   step = model.round * config.learn.updates
@@ -186,7 +228,7 @@ def evaluate_dynamic(model: Trained, suite: str) -> Evaluation:
     raise ValueError(f"--dynamic takes --suite=heldout or human, not {suite}")
   judge = Judge(model.executor, config.language.pairs)
   exam = _exam(model, suite, judge)
-  sit = examiner(build.build_network(config), exam, judge)
+  sit = examiner(model.network, exam, judge)
   sittings = [sit(set_control(model.params, "planes", k)) for k in planes]
   found = dynamic.points(sittings, planes, np.asarray(exam.tasks.program))
   scores = {
@@ -259,7 +301,7 @@ def solve(
 
   def ask(params: Any) -> list[puzzle.Answer]:
     return puzzle.solve(
-      build.build_network(config),
+      model.network,
       params,
       level,
       build.build_language(config).sizes,
@@ -269,7 +311,8 @@ def solve(
       config.seed,
     )
 
-  depths = config.precision.depths
+  # A packed file holds one precision, whatever the run could do.
+  depths = config.precision.depths if "quant" in model.params else ()
   if not depths:
     return Solved(ask(model.params), None)
   for planes in depths:

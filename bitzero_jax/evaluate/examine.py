@@ -3,7 +3,7 @@
 Letters: B = rows of a block, S = samples of a task, A = answer tokens.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -157,19 +157,37 @@ def summarize(graded: Graded) -> dict[str, float]:
   Unknown verdicts are neither right nor wrong and leave the average. Beside
   them stands what `calibration.scores` gives.
   """
-  result = {}
-  for name, grade in graded.grade.items():
-    known = grade != UNKNOWN
+  result = accuracies(graded.grade, graded.bucket, graded.names)
+  for name in graded.grade:
     nats, tokens = graded.nats[name], graded.tokens[name]
-    result[f"eval/{name}"] = _share(grade, ~graded.beyond & known)
     result[f"eval/nll/{name}"] = _mean(nats, tokens, ~graded.beyond)
     for number, bucket in enumerate(graded.names):
       mine = graded.bucket == number
-      if (mine & known).any():
-        result[f"eval/{name}/{bucket}"] = _share(grade, mine & known)
       if mine.any():
         result[f"eval/nll/{name}/{bucket}"] = _mean(nats, tokens, mine)
   return result | calibration.scores(graded)
+
+
+def accuracies(
+  grades: Mapping[str, np.ndarray], bucket: np.ndarray, names: Sequence[str]
+) -> dict[str, float]:
+  """Shares of right answers, over the trained lengths and by bucket.
+
+  Args:
+    grades: by type, RIGHT, WRONG or UNKNOWN of each task.
+    bucket: int [n], index into `names`, of which the last is beyond training.
+    names: of the buckets.
+  """
+  result = {}
+  beyond = bucket == len(names) - 1
+  for kind, grade in grades.items():
+    known = grade != UNKNOWN
+    result[f"eval/{kind}"] = _share(grade, ~beyond & known)
+    for number, name in enumerate(names):
+      mine = (bucket == number) & known
+      if mine.any():
+        result[f"eval/{kind}/{name}"] = _share(grade, mine)
+  return result
 
 
 def _share(grade: np.ndarray, where: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +11,7 @@ from bitzero_jax.evaluate import induce
 from bitzero_jax.language import render
 from bitzero_jax.language.layout import Sizes
 from bitzero_jax.language.levels import Level
+from bitzero_jax.language.render import Tokens
 from bitzero_jax.models.network import Network
 from bitzero_jax.verify.executor import Executor
 from bitzero_jax.verify.judge import Bounds
@@ -88,6 +90,21 @@ def solve(
   Raises:
     ValueError: the level can say none of the examples.
   """
+  shown = sayable(examples, level, sizes)
+  (written,) = induce.programs(
+    network, params, [shown], level, sizes, samples, jax.random.key(seed)
+  )
+  return rank(executor, examples, written)
+
+
+def sayable(
+  examples: list[Example], level: Level, sizes: Sizes
+) -> list[Example]:
+  """The examples that a prompt holds: those that the level can say, repeated.
+
+  Raises:
+    ValueError: the level can say none of them.
+  """
   bounds = Bounds(level.items, level.low, level.high)
   shown = induce.shown(examples, bounds, sizes.shown)
   if not shown:
@@ -95,9 +112,13 @@ def solve(
       f"this model reads lists of at most {level.items} ints from {level.low} "
       f"to {level.high}: none of the examples fits"
     )
-  (written,) = induce.programs(
-    network, params, [shown], level, sizes, samples, jax.random.key(seed)
-  )
+  return shown
+
+
+def rank(
+  executor: Executor, examples: list[Example], written: Sequence[Tokens]
+) -> list[Answer]:
+  """Runs programs on all examples: most right first, then the shortest."""
   found = Counter(written)
   programs = list(found)
   inputs = tuple(f"[{given}]" for given, _ in examples)

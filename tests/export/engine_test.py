@@ -1,0 +1,43 @@
+"""The engine's arithmetic, where it can be told without the engine."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bitzero_jax import build
+from bitzero_jax.export import engine, gguf
+from bitzero_jax.export import model as model_lib
+
+
+def test_without_rounded_activations_it_is_the_model(small_config, mixed_model):
+  config = small_config(quant__activations="none")
+  model = mixed_model(config)
+  placed = gguf.place(model, "f32", "f32")
+  tokens = jnp.asarray([[9, 0, 0, 17, 40, 0, 8], [0, 5, 5, 0, 3, 2, 1]])
+  got = engine.forward(model, placed)(tokens)
+  network = build.build_shipped_network(config)
+  wanted = network.logits(model_lib.weights(model), tokens, 7)
+  real = np.asarray(tokens) != 0
+  np.testing.assert_allclose(got[real], wanted[real], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("block", [256, 32])
+def test_each_block_has_a_scale_of_its_own(block):
+  x = np.random.default_rng(0).normal(size=(3, 512)).astype(np.float32)
+  x[0, :block] = 0
+  x[1] *= np.repeat(2.0 ** np.arange(512 // block), block)
+  got = np.asarray(engine.round_inputs(jnp.asarray(x), block))
+  wide = x.astype(np.float64).reshape(3, -1, block)
+  step = np.abs(wide).max(-1, keepdims=True) / 127
+  error = np.abs(got.reshape(wide.shape) - wide)
+  # Half a step, and what a float16 scale adds to the largest of 127 steps.
+  slack = 127 * 2.0**-11 if block == 32 else 1e-3
+  assert np.all(error <= step * (0.5 + slack))
+  assert np.all(got[0, :block] == 0)
+
+
+def test_floats_are_rounded_as_their_type():
+  x = jnp.asarray([[1.0, 1 / 3, 70000.0]], jnp.float32)
+  np.testing.assert_array_equal(engine.round_inputs(x, 0), x)
+  half = engine.round_inputs(x, 16)
+  np.testing.assert_array_equal(half, x.astype(jnp.float16))
