@@ -7,15 +7,9 @@ import pathlib
 import pytest
 
 from bitzero_jax import config as config_lib
-from bitzero_jax.config import (
-  CHOICES,
-  KERNELS,
-  TERNARY,
-  default,
-  from_dict,
-  to_json,
-  validate,
-)
+from bitzero_jax import config_checks
+from bitzero_jax.config import default, from_dict, to_json
+from bitzero_jax.config_checks import CHOICES, KERNELS, TERNARY, validate
 from bitzero_jax.curriculum.pool import EVICTION
 from bitzero_jax.curriculum.table import CURRICULA
 from bitzero_jax.language.levels import LEVELS
@@ -113,8 +107,8 @@ def test_names_here_are_the_names_in_the_tables():
   assert set(CHOICES["pool.eviction"]) == set(EVICTION)
   assert set(CHOICES["curriculum.learnability"]) == set(LEARNABILITY)
   assert set(CHOICES["curriculum.name"]) == set(CURRICULA)
-  assert tuple(LEVELS) == config_lib.LEVELS
-  assert STORED_BITS[1] == config_lib.SMALLEST_BITS
+  assert tuple(LEVELS) == config_checks.LEVELS
+  assert STORED_BITS[1] == config_checks.SMALLEST_BITS
 
 
 @pytest.mark.parametrize(
@@ -299,7 +293,9 @@ def test_rows_are_dealt_out_evenly_to_the_updates():
   validate(changed(**sizes))
   message = complaint(changed(**{**sizes, "propose__model_share": 0.25}))
   assert "propose.candidates * propose.model_share = 24" in message
-  for name in set(CURRICULA) - set(config_lib.REINFORCED):  # none to deal out
+  for name in set(CURRICULA) - set(
+    config_checks.REINFORCED
+  ):  # none to deal out
     unlike = {"propose__model_share": 0.25, "curriculum__name": name}
     unlike["curriculum__lengths"] = (0, 1)  # one of them needs them
     validate(changed(**{**sizes, **unlike}))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bitzero_jax import build, sample
+from bitzero_jax import build, config_checks, sample
 from bitzero_jax import config as config_lib
 from bitzero_jax.language import automaton, layout, levels, prior, render
 from bitzero_jax.language.grammar import PAD
@@ -21,7 +21,7 @@ def network(**changes):
   config.model.width, config.model.layers, config.model.hidden = 32, 2, 64
   for name, value in changes.items():
     config.quant[name] = value
-  config_lib.validate(config)
+  config_checks.validate(config)
   return build.build_network(config)
 
 
@@ -120,7 +120,7 @@ def test_packed_sampling_is_the_very_number_of_the_integer_learner(
   config.model.width, config.model.layers, config.model.hidden = 32, 2, 64
   config.quant.weights, config.quant.planes = name, 2
   config.quant.product, config.rollout = "integer", "packed"
-  config_lib.validate(config)
+  config_checks.validate(config)
   net = build.build_network(config)
   params = trained(net)
   packed = jax.jit(build.build_rollout(config))(params)

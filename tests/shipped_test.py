@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from bitzero_jax import build, shipped
+from bitzero_jax import build, config_checks, shipped
 from bitzero_jax import config as config_lib
 from bitzero_jax.export import model as model_lib
 from bitzero_jax.export import packed
@@ -17,7 +17,7 @@ def run(folder, rounds, **precision):
   config.model.width, config.model.layers, config.model.hidden = 32, 1, 32
   config.rounds = 10
   config.precision.update(precision)
-  config_lib.validate(config)
+  config_checks.validate(config)
   workdir.begin(folder, config_lib.to_json(config))
   params = jax.jit(build.build_network(config).init)(jax.random.key(0))
   with checkpoint.opened(folder) as checkpoints:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bitzero_jax import build, seeds
+from bitzero_jax import build, config_checks, seeds
 from bitzero_jax import config as config_lib
 from bitzero_jax.state import KINDS, REASON
 from bitzero_jax.verify.executor import Executor
@@ -36,7 +36,7 @@ def tiny(**changes):
   for path, value in changes.items():
     room, _, field = path.rpartition("__")
     (config[room] if room else config)[field] = value
-  config_lib.validate(config)
+  config_checks.validate(config)
   return config
 
 

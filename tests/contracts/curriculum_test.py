@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bitzero_jax import config as config_lib
+from bitzero_jax import config_checks
 from bitzero_jax.curriculum import table
 from bitzero_jax.curriculum.base import Judged, Writers, paid_for_gap
 from bitzero_jax.state import REASON, REASONS
@@ -79,9 +80,9 @@ def judged(codes=CODES, rates=RATES, lengths=None):
 
 def test_every_name_in_the_table_has_a_row():
   assert {case.name for case in CASES} == set(table.CURRICULA)
-  assert set(config_lib.CURRICULA) == set(table.CURRICULA)
+  assert set(config_checks.CURRICULA) == set(table.CURRICULA)
   paid = {case.name for case in CASES if case.learns == "reward"}
-  assert set(config_lib.REINFORCED) == paid
+  assert set(config_checks.REINFORCED) == paid
 
 
 @every_case

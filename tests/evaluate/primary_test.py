@@ -2,7 +2,7 @@
 
 import pytest
 
-from bitzero_jax.config import CHOICES
+from bitzero_jax.config_checks import CHOICES
 from bitzero_jax.evaluate.primary import PRIMARY, score, value
 
 LINE = {

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from bitzero_jax import build
+from bitzero_jax import build, config_checks
 from bitzero_jax import config as config_lib
 from bitzero_jax.export import model as model_lib
 from bitzero_jax.export.model import Matrix
@@ -26,7 +26,7 @@ def small_config():
     for path, value in changes.items():
       room, name = path.split("__")
       c[room][name] = value
-    config_lib.validate(c)
+    config_checks.validate(c)
     return c
 
   return config

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from bitzero_jax import build
+from bitzero_jax import build, config_checks
 from bitzero_jax import config as config_lib
 from bitzero_jax.language import levels, render
 from bitzero_jax.practice.archive import Archive
@@ -37,7 +37,7 @@ def config():
   c.practice.kept, c.practice.updates = KEPT, 2
   c.practice.rows = (4, 4, 8)
   c.practice.edit_share = 0.5
-  config_lib.validate(c)
+  config_checks.validate(c)
   return c
 
 

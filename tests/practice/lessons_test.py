@@ -4,8 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from bitzero_jax import build_practice
-from bitzero_jax import config as config_lib
+from bitzero_jax import build_practice, config_checks
 from bitzero_jax.language import automaton, layout, render
 from bitzero_jax.models.policy import chosen, log_policy
 from bitzero_jax.practice.lessons import LESSONS, learning, tasks
@@ -15,8 +14,10 @@ KEPT = 4
 
 
 def test_names_here_are_those_of_the_config():
-  assert tuple(LESSONS) == config_lib.CHOICES["practice.lessons"]
-  assert tuple(build_practice.WRITERS) == config_lib.CHOICES["practice.writer"]
+  assert tuple(LESSONS) == config_checks.CHOICES["practice.lessons"]
+  assert (
+    tuple(build_practice.WRITERS) == config_checks.CHOICES["practice.writer"]
+  )
 
 
 @pytest.fixture

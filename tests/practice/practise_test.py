@@ -7,8 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from bitzero_jax import build_practice
-from bitzero_jax import config as config_lib
+from bitzero_jax import build_practice, config_checks
 from bitzero_jax.evaluate import search
 from bitzero_jax.language import levels, render
 from bitzero_jax.practice.archive import Archive, newest
@@ -195,7 +194,7 @@ def test_a_round_is_shared_out(
   config = config.copy_and_resolve_references()
   config.practice.programs, config.practice.edit_share = programs, share
   config.practice.lessons, config.practice.writer = lessons, "search"
-  config_lib.validate(config)
+  config_checks.validate(config)
   written = []
   note = lambda desk: written.append(desk.rows)  # noqa: E731
   monkeypatch.setitem(build_practice.WRITERS, "search", note)
@@ -219,7 +218,7 @@ def test_it_is_written_in_the_last_level_of_a_run(config, monkeypatch):
   config = config.copy_and_resolve_references()
   config.language.levels, config.language.widen_at = ("small", "medium"), (9,)
   config.practice.lessons, config.practice.edit_share = "none", 0.0
-  config_lib.validate(config)
+  config_checks.validate(config)
   desks = []
   monkeypatch.setitem(build_practice.WRITERS, "model", desks.append)
   long = (("[1, 2, 3, 4, 5, 6, 7]", "[-20]"),)
