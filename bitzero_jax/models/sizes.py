@@ -11,9 +11,9 @@ Not in them: `vocab`, which the language decides. Parameters, all float32, with
 | base   |  4,797,184 | one GPU or TPU core |
 | export |  1,251,584 | checking GGUF files |
 
-llama.cpp packs ternary weights at 2.06 bits in runs of 256 inputs, so only sizes
-whose width and hidden are multiples of 256 use that throughout: base and export.
-The others export too, at 4.5 bits.
+llama.cpp packs ternary weights at 2.06 bits in runs of 256 inputs, so only
+sizes whose width and hidden are multiples of 256 use that throughout: base and
+export. The others export too, at 4.5 bits.
 """
 
 _FIELDS = ("width", "layers", "heads", "kv_heads", "hidden")
