@@ -12,8 +12,8 @@ Not in them: `vocab`, which the language decides. Parameters, all float32, with
 | export |  1,251,584 | checking GGUF files |
 
 llama.cpp packs ternary weights at 2.06 bits in runs of 256 inputs, so only
-sizes whose width and hidden are multiples of 256 use that
-throughout: base and export. The others export too, at 4.5 bits.
+sizes whose width and hidden are multiples of 256 use that throughout: base and
+export. The others export too, at 4.5 bits.
 """
 
 _FIELDS = ("width", "layers", "heads", "kv_heads", "hidden")
