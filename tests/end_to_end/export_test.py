@@ -27,6 +27,7 @@ def packed(bitzero, straight, tmp_path_factory):
   return path
 
 
+@pytest.mark.slow
 def test_a_packed_file_scores_and_solves_as_its_run(bitzero, straight, packed):
   for command in (["evaluate", "--json"], ["solve", PAIR, "--samples=20"]):
     of_run = bitzero(*command, f"--workdir={straight}")
