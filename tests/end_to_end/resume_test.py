@@ -87,6 +87,7 @@ def test_what_a_curriculum_remembers_survives_a_kill(
   assert levels == [1, 2, 3, 3, 3, 3]  # the third one after the kill
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_any_save_starts_over(
   bitzero, command, straight, same, tmp_path
 ):
@@ -98,7 +99,11 @@ def test_a_run_killed_before_any_save_starts_over(
 
 
 @pytest.mark.parametrize(
-  ("number", "to"), [(signal.SIGTERM, "own"), (signal.SIGINT, "group")]
+  ("number", "to"),
+  [
+    (signal.SIGTERM, "own"),
+    pytest.param(signal.SIGINT, "group", marks=pytest.mark.slow),
+  ],
 )
 def test_a_signal_saves_and_leaves(
   bitzero, command, saved, straight, tmp_path, number, to

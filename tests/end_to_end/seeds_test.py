@@ -170,6 +170,7 @@ def test_a_seed_may_go_on_alone(shared, copied, experiment, lasting):
   close(lasting(folder)[:5], lasting(shared / "seed1")[:5], 1e-4)
 
 
+@pytest.mark.slow
 def test_a_signal_saves_all(bitzero, experiment, tmp_path):
   folder = tmp_path / "runs"
   number, both = int(signal.SIGTERM), command(experiment, folder)

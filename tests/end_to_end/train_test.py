@@ -133,6 +133,7 @@ def test_callbacks_and_host_learn_the_same(
         np.testing.assert_allclose(value, other[name], 1e-5, 1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_run_by_the_prior_alone_is_saved_and_read_back(
   experiment, saved, tmp_path
 ):
