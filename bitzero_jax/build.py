@@ -260,24 +260,29 @@ def build_executor(config: Any) -> Executor:
   )
 
 
-def build_state(config: Any, barred: Array) -> LoopState:
+def build_state(config: Any, barred: Array, start: Any = None) -> LoopState:
   """The state before the first round, which `Round.begin` makes ready for it.
 
   Args:
     config: validated; `config.seed` alone decides the random numbers.
     barred: uint32 [H, 2], behaviours of held-out tasks. Repeated up to the
       most that an exam can have, so that the state's shape is known before.
+    start: the model's latent weights; None for random ones.
   """
-  return build_states(config, [barred])[0]
+  return build_states(config, [barred], [start])[0]
 
 
-def build_states(config: Any, barred: Sequence[Array]) -> list[LoopState]:
+def build_states(
+  config: Any, barred: Sequence[Array], starts: Sequence[Any] | None = None
+) -> list[LoopState]:
   """The same for one seed after the other, `config.seed` the first.
 
   Args:
     config: as for `build_state`.
     barred: of each seed.
+    starts: of each seed; None where all begin with random weights.
   """
+  starts = [None] * len(barred) if starts is None else starts
   proposer = build_proposer(config)
   sizes = proposer.sizes
   memory = build_curriculum(config).memory
@@ -286,9 +291,12 @@ def build_states(config: Any, barred: Sequence[Array]) -> list[LoopState]:
   moves = build_precision(config)
 
   @jax.jit  # one program to compile, not a hundred
-  def fresh(key: Array, barred: Array) -> LoopState:
+  def fresh(key: Array, barred: Array, start: Any) -> LoopState:
     init_key, loop_key = jax.random.split(key)
     params = build_network(config).init(init_key)
+    if start is not None:
+      learned = tree.init_tree(build_quantizer(config), start)
+      params = {"model": start, "quant": learned}
     if moves is not None:
       params = moves.start(params, jax.random.fold_in(init_key, 1))
     return LoopState(
@@ -315,8 +323,9 @@ def build_states(config: Any, barred: Sequence[Array]) -> list[LoopState]:
     fresh(
       jax.random.key(config.seed + i),
       np.resize(mine, (most, 2)).astype(np.uint32),
+      start,
     )
-    for i, mine in enumerate(barred)
+    for i, (mine, start) in enumerate(zip(barred, starts, strict=True))
   ]
 
 

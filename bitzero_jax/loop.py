@@ -23,6 +23,7 @@ from bitzero_jax import config as config_lib
 from bitzero_jax.evaluate.exam import Exam
 from bitzero_jax.evaluate.examine import Examiner, examiner, examiners
 from bitzero_jax.parts import Trace
+from bitzero_jax.restored import start
 from bitzero_jax.run import Run, RunError, first_round, plan
 from bitzero_jax.runtime import checkpoint, overview, workdir
 from bitzero_jax.runtime.pace import Pace, Work, peak_mb
@@ -53,6 +54,7 @@ def train(config: Any, folder: Path) -> dict[str, float]:
   started = time.monotonic()
   plans = plan(config, folder)
   first = first_round(plans)
+  starts = [None if first else start(one.config) for one in plans]
   stop = Stop()
   with (
     stop.listening(),
@@ -89,7 +91,7 @@ def train(config: Any, folder: Path) -> dict[str, float]:
       )
     ]
     loop = _Loop(config, runs, executor, judge, progress, stop, started)
-    return loop.go(compiling, first)
+    return loop.go(compiling, first, starts)
 
 
 def _examiners(
@@ -132,7 +134,9 @@ class _Loop:
     self.examined = False
     self.summary: dict[str, float] = {}
 
-  def go(self, compiling: Future[Round] | None, first: int) -> dict[str, float]:
+  def go(
+    self, compiling: Future[Round] | None, first: int, starts: Sequence[Any]
+  ) -> dict[str, float]:
     """From the first state to the summary."""
     config, progress = self.config, self.progress
     for run in self.runs:
@@ -140,7 +144,9 @@ class _Loop:
         f"{run.plan.label}held-out exam: {len(run.exam.pair)} tasks of each "
         f"type, best constant answer {run.constant:.1%}"
       )
-    state = self._state(first)
+    if config.start and not first:
+      progress.note(f"beginning with the last weights of {config.start}")
+    state = self._state(first, starts)
     begin = first * config.learn.updates
     progress.resume(begin)
     done, values = first, {}
@@ -159,7 +165,7 @@ class _Loop:
       run.checkpoints.wait()
     return self._finish(done, values)
 
-  def _state(self, first: int) -> LoopState:
+  def _state(self, first: int, starts: Sequence[Any]) -> LoopState:
     """The state of all seeds after round `first`."""
     if first:
       self.progress.note(f"resuming after round {first}")
@@ -174,7 +180,9 @@ class _Loop:
     states = [
       run.restore(place(self.config, state), first)
       for run, state in zip(
-        self.runs, build.build_states(self.config, barred), strict=True
+        self.runs,
+        build.build_states(self.config, barred, starts),
+        strict=True,
       )
     ]
     environment = workdir.environment(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bitzero_jax import build, trained
+from bitzero_jax import build, restored
 from bitzero_jax import config as config_lib
 from bitzero_jax.evaluate import exam
 from bitzero_jax.export import (
@@ -55,7 +55,7 @@ def open_model(workdir: str | None, which: str, file: str | None) -> Model:
   if file is not None:
     return packed.read(Path(file))
   assert workdir is not None
-  config, params, number = trained.restore(Path(workdir), which)
+  config, params, number = restored.restore(Path(workdir), which)
   if not config_lib.settled(config, number * config.learn.updates):
     raise ValueError(
       f"--workdir={workdir}: at round {number} of {config.rounds} precision "

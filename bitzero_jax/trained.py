@@ -1,7 +1,6 @@
 """A trained model, of a workdir or a packed file, to be examined or asked."""
 
 import contextlib
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,8 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from bitzero_jax import build
-from bitzero_jax import config as config_lib
+from bitzero_jax import build, restored
 from bitzero_jax.evaluate import cruxeval, dynamic, list_functions, puzzle
 from bitzero_jax.evaluate import graded as graded_lib
 from bitzero_jax.evaluate.constant import best_constant
@@ -22,11 +20,9 @@ from bitzero_jax.export.model import weights
 from bitzero_jax.language import levels, render
 from bitzero_jax.models.network import Network
 from bitzero_jax.precision.base import set_control
-from bitzero_jax.runtime import checkpoint, workdir
+from bitzero_jax.runtime import workdir
 from bitzero_jax.verify.executor import Executor
 from bitzero_jax.verify.judge import Judge
-
-_LOG = logging.getLogger(__name__)
 
 LIST_SAMPLES = 16  # programs for each list function, by default
 
@@ -49,56 +45,14 @@ class Trained(NamedTuple):
   network: Network
 
 
-class Restored(NamedTuple):
-  """What a workdir's checkpoint holds.
-
-  Attributes:
-    config: the run's frozen config.
-    params: latent parameters.
-    round: the checkpoint's round.
-  """
-
-  config: Any
-  params: Any
-  round: int
-
-
-def restore(folder: Path, which: str) -> Restored:
-  """Restores the "last" or the "best" checkpoint of a run.
-
-  Raises:
-    ValueError: the folder holds no run, or no checkpoint yet.
-
-  Warns of the keys that its config lacks, and takes their defaults.
-  """
-  config, missing = config_lib.of_a_run(workdir.read_config(folder))
-  if missing:
-    _LOG.warning(
-      "%s is of an earlier version; defaults are taken for %s",
-      folder,
-      ", ".join(missing),
-    )
-  with checkpoint.opened(folder, create=False) as checkpoints:
-    number = checkpoints.last() if which == "last" else checkpoints.best()
-    if number is None and checkpoints.last() is not None:
-      raise ValueError(
-        f"--workdir={folder} holds no best checkpoint yet: none was evaluated "
-        "with its final precision; --checkpoint=last is there"
-      )
-    if number is None:
-      raise ValueError(f"--workdir={folder} holds no checkpoint yet")
-    params = checkpoints.read(number)["params"]
-  return Restored(config, params, number)
-
-
 @contextlib.contextmanager
 def opened(folder: Path, which: str) -> Iterator[Trained]:
   """The "last" or the "best" checkpoint of a run, ready to be used.
 
   Raises:
-    ValueError: as for `restore`.
+    ValueError: as for `restored.restore`.
   """
-  held = restore(folder, which)
+  held = restored.restore(folder, which)
   with build.build_executor(held.config) as executor:
     yield Trained(*held, executor, build.build_network(held.config))
 

@@ -49,8 +49,13 @@ class Budget(NamedTuple):
   sharpness: float
 
 
-def _memory(params: Params, gain: jax.Array) -> Params:
-  memory = {"dual": jnp.float32(0), "frozen": jnp.float32(0), "gain": gain}
+def _memory(params: Params, budget: Budget, gain: jax.Array) -> Params:
+  memory = {
+    "budget": jnp.float32(budget.bits),  # or each budget would compile anew
+    "dual": jnp.float32(0),
+    "frozen": jnp.float32(0),
+    "gain": gain,
+  }
   return params | {"precision": memory}
 
 
@@ -82,7 +87,7 @@ def _advance(
     size = ledger.sizes(found)
     memory = params["precision"]
     now = jnp.float32(progress >= budget.freeze)
-    rounded = rounding.to_budget(gains(params, size), size, budget.bits)
+    rounded = rounding.to_budget(gains(params, size), size, memory["budget"])
     planes = jnp.where(now > 0, rounded, before)
     kept = ledger.read(params, found, "planes")
     planes = jnp.where(memory["frozen"] > 0, kept, planes)
@@ -113,12 +118,13 @@ def learned(budget: Budget) -> Precision:
     del key
     keep, _ = read(params)
     params = set_control(params, "planes", UNDECIDED)
-    return _memory(params, jnp.zeros_like(keep))
+    return _memory(params, budget, jnp.zeros_like(keep))
 
   def penalty(params: Params) -> jax.Array:
     _, bits = read(params)
     memory = jax.lax.stop_gradient(params["precision"])
-    return memory["dual"] * (1 - memory["frozen"]) * (bits - budget.bits)
+    over = bits - memory["budget"]
+    return memory["dual"] * (1 - memory["frozen"]) * over
 
   def gains(params: Params, size: np.ndarray) -> jax.Array:
     # The multiplier has charged for bytes: what counts is the chance alone,
@@ -136,7 +142,7 @@ def learned(budget: Budget) -> Precision:
     _, bits = read(params)
     memory = params["precision"]
     rate = budget.dual_rate * (1 - memory["frozen"])
-    dual = memory["dual"] + rate * (bits - budget.bits)
+    dual = memory["dual"] + rate * (bits - memory["budget"])
     memory = memory | {"dual": jnp.maximum(dual, 0.0)}
     share = jnp.minimum(progress / budget.freeze, 1.0) if budget.freeze else 1.0
     params = set_control(params, "sharpness", budget.sharpness**share)
@@ -184,7 +190,7 @@ def _by_gain(
     return settle(params | {"precision": memory}, progress, observed)
 
   return Precision(
-    start=lambda params, key: _memory(params, first(params, key)),
+    start=lambda params, key: _memory(params, budget, first(params, key)),
     penalty=None,
     observe=observe,
     probe=None,
@@ -253,7 +259,7 @@ def measured(budget: Budget) -> Precision:
     del key
     count = len(ledger.sizes(ledger.entries(params)))
     shape = (count, budget.most - 1)
-    params = _memory(params, jnp.zeros(shape))
+    params = _memory(params, budget, jnp.zeros(shape))
     more = {
       "rise": jnp.zeros(shape),  # of the loss, with 1, 2, ... K - 1 planes
       "asked": jnp.zeros(shape),  # times

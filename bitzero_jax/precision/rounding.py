@@ -10,7 +10,9 @@ import numpy as np
 from bitzero_jax.precision.ledger import BITS
 
 
-def to_budget(gain: jax.Array, size: np.ndarray, budget: float) -> jax.Array:
+def to_budget(
+  gain: jax.Array, size: np.ndarray, budget: jax.Array | float
+) -> jax.Array:
   """Planes of each matrix.
 
   All begin with one plane. Then, again and again, the step that gains most a
@@ -21,7 +23,7 @@ def to_budget(gain: jax.Array, size: np.ndarray, budget: float) -> jax.Array:
   Args:
     gain: float32 [N, K - 1], what plane 2, 3, ... K adds to those before it.
     size: float32 [N], weights.
-    budget: mean stored bits a weight.
+    budget: float32 [], mean stored bits a weight.
 
   Returns:
     float32 [N], 1 to K. Their mean bits are at most the budget, or all are 1.

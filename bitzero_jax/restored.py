@@ -1,0 +1,117 @@
+"""What a run left: its config, and the weights of a checkpoint."""
+
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bitzero_jax import config as config_lib
+from bitzero_jax.runtime import checkpoint, workdir
+
+_LOG = logging.getLogger(__name__)
+
+# What the weights fit, and what the exam is drawn from: a run that begins with
+# another's weights must bar the behaviours that the other was barred from.
+_SHARED = (
+  "seed",
+  "model",
+  "language.weights",
+  "language.pairs",
+  "language.shown",
+  "language.hidden",
+  "language.spare",
+  "heldout.candidates",
+  "heldout.tasks",
+  "heldout.weights",
+  "heldout.bar_share",
+  "heldout.output_share",
+)
+
+
+class Restored(NamedTuple):
+  """What a workdir's checkpoint holds.
+
+  Attributes:
+    config: the run's frozen config.
+    params: latent parameters.
+    round: the checkpoint's round.
+  """
+
+  config: Any
+  params: Any
+  round: int
+
+
+def restore(folder: Path, which: str) -> Restored:
+  """Restores the "last" or the "best" checkpoint of a run.
+
+  Raises:
+    ValueError: the folder holds no run, or no checkpoint yet.
+
+  Warns of the keys that its config lacks, and takes their defaults.
+  """
+  config, missing = config_lib.of_a_run(workdir.read_config(folder))
+  if missing:
+    _LOG.warning(
+      "%s is of an earlier version; defaults are taken for %s",
+      folder,
+      ", ".join(missing),
+    )
+  with checkpoint.opened(folder, create=False) as checkpoints:
+    number = checkpoints.last() if which == "last" else checkpoints.best()
+    if number is None and checkpoints.last() is not None:
+      raise ValueError(
+        f"--workdir={folder} holds no best checkpoint yet: none was evaluated "
+        "with its final precision; --checkpoint=last is there"
+      )
+    if number is None:
+      raise ValueError(f"--workdir={folder} holds no checkpoint yet")
+    params = checkpoints.read(number)["params"]
+  return Restored(config, params, number)
+
+
+def start(config: Any) -> Any:
+  """Weights that a run begins with, of the run that `config.start` names.
+
+  Args:
+    config: validated, of one seed.
+
+  Returns:
+    The model's latent weights of the last checkpoint, without what quantizers
+    or an optimizer learned; None where no start is named.
+
+  Raises:
+    ValueError: there is no such run, or its model or its exam is another one.
+  """
+  if not config.start:
+    return None
+  folder = Path(config.start)
+  if not workdir.is_run(folder):
+    folder = workdir.of_seed(folder, config.seed)
+  if not workdir.is_run(folder):
+    raise ValueError(
+      f"start={config.start!r} holds no BitZero run of seed {config.seed}"
+    )
+  held = restore(folder, "last")
+  for path in _SHARED:
+    _same(config, held.config, path, folder)
+  _same_level(config, held.config, folder)
+  return held.params["model"]
+
+
+def _same(config: Any, other: Any, path: str, folder: Path) -> None:
+  mine, its = config, other
+  for name in path.split("."):
+    mine, its = mine[name], its[name]
+  if mine != its:
+    raise ValueError(
+      f"{path}={mine!r} must be that of start={str(folder)!r}, {its!r}"
+    )
+
+
+def _same_level(config: Any, other: Any, folder: Path) -> None:
+  mine, its = config.language.levels[-1], other.language.levels[-1]
+  if mine != its:
+    raise ValueError(
+      f"language.levels must end with {its!r}, as start={str(folder)!r} does, "
+      f"not with {mine!r}: its exam was another one"
+    )

@@ -1,0 +1,130 @@
+"""A run may begin with the last weights of another, whose exam is its own."""
+
+import jax
+import numpy as np
+import pytest
+
+from bitzero_jax import build, restored
+from bitzero_jax import config as config_lib
+from bitzero_jax.quant import tree
+from bitzero_jax.runtime import checkpoint, workdir
+
+BARRED = np.zeros((1, 2), np.uint32)
+
+
+def small(seed=0):
+  config = config_lib.default()
+  config.seed = seed
+  config.model.width, config.model.layers, config.model.hidden = 16, 1, 16
+  config.pool.capacity = 8
+  config.heldout.candidates, config.heldout.tasks = 512, 4
+  config.heldout.output_share = 0.5
+  config.quant.weights = "identity"
+  return config
+
+
+@pytest.fixture(scope="module")
+def states():
+  return [build.build_state(small(seed), BARRED) for seed in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, states):
+  """Runs of seeds 0 and 1, side by side."""
+  path = tmp_path_factory.mktemp("restored")
+  for seed, state in enumerate(states):
+    mine = workdir.of_seed(path, seed)
+    workdir.begin(mine, config_lib.to_json(small(seed)))
+    with checkpoint.opened(mine) as checkpoints:
+      checkpoints.save(1, state, 0.5)
+  return path
+
+
+def equal(one, other):
+  jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+def test_a_run_begins_with_random_weights_where_no_start_is_named():
+  assert restored.start(small()) is None
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_each_seed_begins_with_its_own_weights(folder, states, seed):
+  config = small(seed)
+  config.start = str(folder)
+  found = restored.start(config)
+  equal(found, states[seed].params["model"])
+  config.start = str(workdir.of_seed(folder, seed))
+  equal(restored.start(config), found)
+
+
+def test_the_quantizer_measures_the_weights_that_are_given(folder):
+  config = small()
+  config.start = str(folder)
+  config.quant.weights = "digits"
+  start = restored.start(config)
+  state = build.build_state(config, BARRED, start)
+  equal(state.params["model"], start)
+  measured = tree.init_tree(build.build_quantizer(config), start)
+  equal(state.params["quant"], measured)
+  config.seed = 1  # else they could be the random ones that it begins with
+  with pytest.raises(AssertionError):
+    equal(build.build_state(config, BARRED).params["quant"], measured)
+
+
+def test_budgets_begin_with_the_same_arrays_but_the_budget(folder):
+  config = small()
+  config.precision.budget = 2.6
+  one = build.build_state(config, BARRED).params["precision"]
+  config.precision.budget = 3.0
+  other = build.build_state(config, BARRED).params["precision"]
+  assert (float(one.pop("budget")), float(other.pop("budget"))) == (
+    pytest.approx(2.6),
+    3.0,
+  )
+  equal(one, other)
+
+
+def width(config):
+  config.model.width = 32
+
+
+def tasks(config):
+  config.heldout.tasks = 5
+
+
+def level(config):
+  config.language.levels = ("medium",)
+
+
+def seed(config):
+  config.seed = 2
+
+
+def nowhere(config):
+  config.start += "/nowhere"
+
+
+@pytest.mark.parametrize(
+  ("change", "names"),
+  [
+    (width, "model"),
+    (tasks, "heldout.tasks=5"),
+    (level, "language.levels must end with 'small'"),
+    (seed, "seed 2"),
+    (nowhere, "nowhere"),
+  ],
+)
+def test_another_model_or_exam_is_refused(folder, change, names):
+  config = small()
+  config.start = str(folder)
+  change(config)
+  with pytest.raises(ValueError, match=names):
+    restored.start(config)
+
+
+def test_a_seed_of_another_run_is_refused(folder):
+  config = small(seed=1)
+  config.start = str(workdir.of_seed(folder, 0))
+  with pytest.raises(ValueError, match="seed=1 must be that of start="):
+    restored.start(config)
