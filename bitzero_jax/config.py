@@ -12,6 +12,8 @@ from ml_collections import ConfigDict
 
 from bitzero_jax.config_checks import total_updates, validate
 
+_RETIRED = ("devices",)  # keys of earlier versions, which decided no number
+
 
 def default() -> Any:
   """The default configuration: a small ternary learner on a laptop."""
@@ -24,7 +26,11 @@ def default() -> Any:
   c.wiring = "callback"  # host inside one compiled round, or "host" between
   c.rollout = "learner"  # weights that sampling multiplies with: the learner's
   # own, or "packed" bytes, which give the same bits
-  c.devices = 1  # devices of the data axis that verification is spread over
+
+  c.mesh = ConfigDict()  # devices of all processes are the product of the three
+  c.mesh.data = 1  # devices that split a batch's rows
+  c.mesh.fsdp = 1  # devices that split rows, and parameters at rest
+  c.mesh.tensor = 1  # devices that split heads and hidden features
 
   c.language = ConfigDict()
   c.language.levels = ("small",)  # levels in the order that a run widens
@@ -269,6 +275,7 @@ def of_a_run(values: dict[str, Any]) -> tuple[ConfigDict, list[str]]:
 
 
 def _fill(config: Any, values: dict[str, Any], path: str) -> Iterator[str]:
+  values = {k: v for k, v in values.items() if path + k not in _RETIRED}
   unknown = sorted(set(values) - set(config))
   if unknown:
     raise ValueError(
