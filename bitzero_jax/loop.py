@@ -9,7 +9,7 @@ import gc
 import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -72,13 +72,15 @@ def train(config: Any, folder: Path) -> dict[str, float]:
         f"{processes.count()} processes, {len(jax.devices())} devices, each "
         "with an executor of its own"
       )
+
+    def compile_round() -> Future[Round]:
+      return background.submit(build.build_round, config, judge, background)
+
     compiling = None
     if first != config.rounds:
       progress.note("compiling the round while the held-out exam is drawn")
-      compiling = background.submit(
-        build.build_round, config, judge, background
-      )
-    exams = processes.from_first(lambda: _begin(plans, judge))
+      compiling = compile_round()
+    exams = processes.from_first(lambda: _begin(plans, judge, progress))
     saving = [
       opened.enter_context(checkpoint.opened(one.folder)) for one in plans
     ]
@@ -97,7 +99,7 @@ def train(config: Any, folder: Path) -> dict[str, float]:
         for one, exam, saves in zip(plans, exams, saving, strict=True)
       ]
     loop = _Loop(config, runs, executor, judge, progress, stop, started)
-    return loop.go(compiling, first)
+    return loop.go(compiling, first, compile_round)
 
 
 def _check_engines(plans: list[Plan], executor: Executor) -> None:
@@ -106,11 +108,16 @@ def _check_engines(plans: list[Plan], executor: Executor) -> None:
       workdir.check_engine(one.folder, executor.engine.name)
 
 
-def _begin(plans: list[Plan], judge: Judge) -> list[Exam]:
+def _begin(plans: list[Plan], judge: Judge, progress: Progress) -> list[Exam]:
   """Draws the exams, and then the folders may be written."""
   exams = [build.build_exam(one.config, judge) for one in plans]
   for one in plans:
     workdir.begin(one.folder, config_lib.to_json(one.config))
+    for number in checkpoint.set_aside(one.folder):
+      progress.note(
+        f"{one.label}checkpoint {number} cannot be read: it is set aside as "
+        f"{number}.damaged"
+      )
   return exams
 
 
@@ -155,17 +162,30 @@ class _Loop:
     self.examined = False
     self.summary: dict[str, float] = {}
 
-  def go(self, compiling: Future[Round] | None, first: int) -> dict[str, float]:
-    """From the first state to the summary."""
+  def go(
+    self,
+    compiling: Future[Round] | None,
+    first: int,
+    compile_round: Callable[[], Future[Round]],
+  ) -> dict[str, float]:
+    """From the first state to the summary.
+
+    Args:
+      compiling: the round, None where no round seemed to be left.
+      first: round to go on from.
+      compile_round: begins to compile it, should there be one after all.
+    """
     config, progress = self.config, self.progress
     for run in self.runs:
       progress.note(
         f"{run.plan.label}held-out exam: {len(run.exam.pair)} tasks of each "
         f"type, best constant answer {run.constant:.1%}"
       )
-    state = self._state(first)
+    state, first = self._state(first)
     begin = first * config.learn.updates
     progress.resume(begin)
+    if compiling is None and first < config.rounds:
+      compiling = compile_round()
     done, values = first, {}
     with contextlib.ExitStack() as files:
       for run in self.runs:
@@ -177,13 +197,17 @@ class _Loop:
           one_round = compiling.result()
         state = state if first else one_round.begin(state)
         gc.freeze()  # or each collection walks all of JAX, a tenth of a round
-        done, values = self._rounds(state, first, one_round)
+        try:
+          done, values = self._rounds(state, first, one_round)
+        except OSError as error:  # the disk is full, or is gone
+          said = f"{error.filename or 'a file of the run'}: {error.strerror}"
+          raise RunError(f"{said}; {self.runs[0].last_good()}") from error
     for run in self.runs:
-      run.checkpoints.wait()
+      run.finish_saving()
     return self._finish(done, values)
 
-  def _state(self, first: int) -> LoopState:
-    """The state of all seeds after round `first`."""
+  def _state(self, first: int) -> tuple[LoopState, int]:
+    """The state of all seeds after round `first`, or one before, and which."""
     if first:
       self.progress.note(f"resuming after round {first}")
     for run in self.runs:
@@ -196,10 +220,7 @@ class _Loop:
     barred = [run.exam.tasks.behaviour for run in self.runs]
     shardings = build.build_shardings(self.runs[0].plan.config, self.mesh)
     fresh = build.build_states(self.config, barred, shardings)
-    states = [
-      run.restore(state, first)
-      for run, state in zip(self.runs, fresh, strict=True)
-    ]
+    states, first = self._restored(fresh, first)
     environment = workdir.environment(
       self.executor.engine.name, self.executor.tier, len(self.runs)
     )
@@ -209,7 +230,31 @@ class _Loop:
     ]
     if processes.first():
       Console(stderr=True).print(overview.table(rows[0]))
-    return seeds.together(states)
+    return seeds.together(states), first
+
+  def _restored(
+    self, fresh: list[LoopState], first: int
+  ) -> tuple[list[LoopState], int]:
+    """Goes back, and says so, where a checkpoint is damaged.
+
+    Raises:
+      RunError: none can be read.
+    """
+    held = set.intersection(*(set(r.checkpoints.rounds()) for r in self.runs))
+    error = None
+    for number in sorted((n for n in held if n <= first), reverse=True) or [0]:
+      try:
+        states = processes.together(
+          lambda number=number: [
+            run.restore(state, number)
+            for run, state in zip(self.runs, fresh, strict=True)
+          ]
+        )
+        return states, number
+      except (checkpoint.CheckpointError, RuntimeError) as caught:
+        error = caught
+        self.progress.note(f"{caught}: going back to the one before")
+    raise RunError(f"no checkpoint can be read; the last to fail: {error}")
 
   def _rounds(
     self, state: LoopState, first: int, one_round: Round

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -282,9 +283,23 @@ class Run:
     self._tasks.write(step, _proposals(trace, number))
 
   def save(self, number: int, state: LoopState) -> None:
-    """Starts to save the state after a round, and says its bits."""
+    """Starts to save the state after a round, and says its bits.
+
+    Raises:
+      RunError: this or the save before cannot be written.
+    """
     self._describe_tensors(state)
-    self.checkpoints.save(number, state, self.score)
+    self._saving(lambda: self.checkpoints.save(number, state, self.score))
+
+  def finish_saving(self) -> None:
+    """Waits for what was begun; raises as `save` does."""
+    self._saving(self.checkpoints.wait)
+
+  def _saving(self, act: Callable[[], None]) -> None:
+    try:
+      act()
+    except checkpoint.CheckpointError as error:
+      raise RunError(f"{self.plan.label}{error}; {self.last_good()}") from error
 
   def report(self) -> Path:
     """Writes the report."""
