@@ -1,6 +1,6 @@
 """What is called how lies where it should, and too few devices are refused."""
 
-from typing import NamedTuple
+import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,8 @@ from jax.sharding import AbstractMesh, PartitionSpec
 from bitzero_jax.runtime import mesh
 
 
-class Device(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Device:
   id: int
   process_index: int
   platform: str = "cpu"
