@@ -208,8 +208,6 @@ class _Loop:
 
   def _state(self, first: int) -> tuple[LoopState, int]:
     """The state of all seeds after round `first`, or one before, and which."""
-    if first:
-      self.progress.note(f"resuming after round {first}")
     for run in self.runs:
       held = run.checkpoints.last() or 0
       if held > first:
@@ -221,6 +219,8 @@ class _Loop:
     shardings = build.build_shardings(self.runs[0].plan.config, self.mesh)
     fresh = build.build_states(self.config, barred, shardings)
     states, first = self._restored(fresh, first)
+    if first:
+      self.progress.note(f"resuming after round {first}")
     environment = workdir.environment(
       self.executor.engine.name, self.executor.tier, len(self.runs)
     )

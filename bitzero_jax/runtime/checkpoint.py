@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -207,19 +208,26 @@ def held(workdir: Path) -> list[int]:
 
 
 def set_aside(workdir: Path) -> list[int]:
-  """Renames checkpoints without a head, with which orbax opens none at all.
+  """Puts checkpoints without a head away: orbax may open none beside them.
 
   A power cut may leave a file empty though its folder was renamed after it was
-  written. Only one process may do this, and before any opens the folder.
+  written. Those before a whole one are old, and a kill cut their deletion off:
+  it is done now. Only one process may do this, before any opens the folder.
 
   Returns:
-    Their rounds; each is now called N.damaged.
+    The rounds that are now called N.damaged.
   """
-  headless = [round_ for round_, head in _heads(workdir) if not head]
-  for round_ in headless:
+  heads = _heads(workdir)
+  newest = max((round_ for round_, head in heads if head), default=-1)
+  damaged = []
+  for round_ in (round_ for round_, head in heads if not head):
     folder = workdir / FOLDER / str(round_)
-    folder.rename(folder.with_name(f"{round_}.damaged"))
-  return headless
+    if round_ < newest:
+      shutil.rmtree(folder)
+    else:
+      folder.replace(folder.with_name(f"{round_}.damaged"))
+      damaged.append(round_)
+  return damaged
 
 
 def _heads(workdir: Path) -> list[tuple[int, bool]]:
