@@ -9,7 +9,7 @@ import gc
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,9 @@ from rich.console import Console
 
 from bitzero_jax import build, seeds
 from bitzero_jax import config as config_lib
-from bitzero_jax.evaluate.exam import Exam
-from bitzero_jax.evaluate.examine import Examiner, examiner, examiners
 from bitzero_jax.parts import Trace
-from bitzero_jax.run import Follower, Plan, Run, RunError, plan_together
+from bitzero_jax.run import Run, RunError
+from bitzero_jax.runs import check_engines, open_runs, plan_together
 from bitzero_jax.runtime import checkpoint, overview, processes, workdir
 from bitzero_jax.runtime.pace import Pace, Work, peak_mb
 from bitzero_jax.runtime.progress import Progress
@@ -51,8 +50,8 @@ def train(config: Any, folder: Path) -> dict[str, float]:
       often. The last good checkpoint stands.
   """
   started = time.monotonic()
-  plans, first = plan_together(config, folder)
   build.build_mesh(config)
+  plans, first = plan_together(config, folder)
   stop, lead = Stop(), processes.first()
   with (
     stop.listening(),
@@ -65,7 +64,7 @@ def train(config: Any, folder: Path) -> dict[str, float]:
     contextlib.ExitStack() as opened,
   ):
     judge = Judge(executor, config.language.pairs)
-    processes.together(lambda: _check_engines(plans, executor))
+    processes.together(lambda: check_engines(plans, executor))
     progress.note(f"executor: {executor.engine.name}, {executor.tier}")
     if processes.count() > 1:
       progress.note(
@@ -80,58 +79,11 @@ def train(config: Any, folder: Path) -> dict[str, float]:
     if first != config.rounds:
       progress.note("compiling the round while the held-out exam is drawn")
       compiling = compile_round()
-    exams = processes.from_first(lambda: _begin(plans, judge, progress))
-    saving = [
-      opened.enter_context(checkpoint.opened(one.folder)) for one in plans
-    ]
-    runs: list[Run]
-    if lead:
-      sitting = _examiners(config, exams, executor, judge)
-      runs = [
-        Run(one, exam, sat, executor, saves)
-        for one, exam, sat, saves in zip(
-          plans, exams, sitting, saving, strict=True
-        )
-      ]
-    else:
-      runs = [
-        Follower(one, exam, saves)
-        for one, exam, saves in zip(plans, exams, saving, strict=True)
-      ]
+    runs = opened.enter_context(
+      open_runs(config, plans, executor, judge, progress.note)
+    )
     loop = _Loop(config, runs, executor, judge, progress, stop, started)
     return loop.go(compiling, first, compile_round)
-
-
-def _check_engines(plans: list[Plan], executor: Executor) -> None:
-  for one in plans:
-    if one.resumed:
-      workdir.check_engine(one.folder, executor.engine.name)
-
-
-def _begin(plans: list[Plan], judge: Judge, progress: Progress) -> list[Exam]:
-  """Draws the exams, and then the folders may be written."""
-  exams = [build.build_exam(one.config, judge) for one in plans]
-  for one in plans:
-    workdir.begin(one.folder, config_lib.to_json(one.config))
-    for number in checkpoint.set_aside(one.folder):
-      progress.note(
-        f"{one.label}checkpoint {number} cannot be read: it is set aside as "
-        f"{number}.damaged"
-      )
-  return exams
-
-
-def _examiners(
-  config: Any, exams: Sequence[Exam], executor: Executor, judge: Judge
-) -> list[dict[str, Examiner]]:
-  """By suite, for each seed; the human-written functions are one for all."""
-  network = build.build_network(config)
-  suites = [{"heldout": own} for own in examiners(network, exams, judge)]
-  if config.heldout.human:
-    exam = build.build_human_exam(config, executor)
-    human = examiner(network, exam, judge)
-    suites = [suite | {"human": human} for suite in suites]
-  return suites
 
 
 class _Loop:
