@@ -53,6 +53,24 @@ def refused(done):
       ["train", "--config=x.py", "--workdir=x", "--practice=1"],
       "unknown argument '--practice=1'",
     ),
+    (
+      ["train", "--config=x.py", "--workdir=x", "--process=0"],
+      "--process go with --distributed",
+    ),
+    (
+      ["train", "--config=x.py", "--workdir=x", "--distributed"]
+      + ["--coordinator=here:1", "--processes=2"],
+      "--distributed needs --process too",
+    ),
+    (
+      ["train", "--config=x.py", "--workdir=x", "--distributed"]
+      + ["--coordinator=here:1", "--processes=2", "--process=2"],
+      "--process=2 must be in 0 ... --processes - 1 = 1",
+    ),
+    (
+      ["train", "--config=x.py", "--workdir=gs://bucket/run"],
+      "--workdir=gs://bucket/run must be a folder",
+    ),
     (["report", "--workdir=x", "--fast"], "unknown argument '--fast'"),
     (["solve", "--workdir=x"], "examples"),
     (["solve", "--workdir=x", "[1 2]->[2]"], "example '[1 2]->[2]'"),
