@@ -12,6 +12,8 @@ from ml_collections import ConfigDict
 
 from bitzero_jax.config_checks import total_updates, validate
 
+_RETIRED = ("devices",)  # keys of earlier versions, which decided no number
+
 
 def default() -> Any:
   """The default configuration: a small ternary learner on a laptop."""
@@ -26,7 +28,11 @@ def default() -> Any:
   c.wiring = "callback"  # host inside one compiled round, or "host" between
   c.rollout = "learner"  # weights that sampling multiplies with: the learner's
   # own, or "packed" bytes, which give the same bits
-  c.devices = 1  # devices of the data axis that verification is spread over
+
+  c.mesh = ConfigDict()  # devices of all processes are the product of the three
+  c.mesh.data = 1  # devices that split a batch's rows
+  c.mesh.fsdp = 1  # devices that split rows, and parameters at rest
+  c.mesh.tensor = 1  # devices that split heads and hidden features
 
   c.language = ConfigDict()
   c.language.levels = ("small",)  # levels in the order that a run widens
@@ -50,6 +56,10 @@ def default() -> Any:
   c.model.activation = "silu"  # of the gate; stock llama.cpp runs "silu" alone
   c.model.rope_theta = 10000.0  # base of the rotary angles
   c.model.dtype = "float32"  # of the forward pass; parameters stay float32
+  c.model.scan = False  # all blocks but the last as one loop: a deep model then
+  # compiles like a shallow one. Parameters and checkpoints are the same
+  c.model.remat = "none"  # what the backward pass works out again: "dots", all
+  # but products with kernels, or "full", each block
 
   c.quant = ConfigDict()
   c.quant.weights = "absmean"  # quantizer of every matrix but the embedding
@@ -271,6 +281,7 @@ def of_a_run(values: dict[str, Any]) -> tuple[ConfigDict, list[str]]:
 
 
 def _fill(config: Any, values: dict[str, Any], path: str) -> Iterator[str]:
+  values = {k: v for k, v in values.items() if path + k not in _RETIRED}
   unknown = sorted(set(values) - set(config))
   if unknown:
     raise ValueError(

@@ -6,26 +6,25 @@ them is a `Run` (`run.py`), in a folder of its own.
 
 import contextlib
 import gc
+import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 from rich.console import Console
 
 from bitzero_jax import build, seeds
 from bitzero_jax import config as config_lib
-from bitzero_jax.evaluate.exam import Exam
-from bitzero_jax.evaluate.examine import Examiner, examiner, examiners
 from bitzero_jax.parts import Trace
 from bitzero_jax.restored import start
-from bitzero_jax.run import Run, RunError, first_round, plan
-from bitzero_jax.runtime import checkpoint, overview, workdir
+from bitzero_jax.run import Run, RunError
+from bitzero_jax.runs import check_engines, open_runs, plan_together
+from bitzero_jax.runtime import checkpoint, overview, processes, workdir
 from bitzero_jax.runtime.pace import Pace, Work, peak_mb
 from bitzero_jax.runtime.progress import Progress
 from bitzero_jax.runtime.stop import Stop
@@ -52,59 +51,43 @@ def train(config: Any, folder: Path) -> dict[str, float]:
       often. The last good checkpoint stands.
   """
   started = time.monotonic()
-  plans = plan(config, folder)
-  first = first_round(plans)
-  starts = [None if first else start(one.config) for one in plans]
-  stop = Stop()
+  build.build_mesh(config)
+  plans, first = plan_together(config, folder)
+  starts = processes.from_first(
+    lambda: [None if first else start(one.config) for one in plans]
+  )
+  stop, lead = Stop(), processes.first()
   with (
     stop.listening(),
-    build.build_executor(config) as executor,
-    Progress(config_lib.total_updates(config)) as progress,
+    processes.together(lambda: build.build_executor(config)) as executor,
+    open(os.devnull, "w") as nowhere,
+    Progress(
+      config_lib.total_updates(config), None if lead else nowhere
+    ) as progress,
     ThreadPoolExecutor(1) as background,
     contextlib.ExitStack() as opened,
   ):
     judge = Judge(executor, config.language.pairs)
-    build.build_mesh(config)
-    for one in plans:
-      if one.resumed:
-        workdir.check_engine(one.folder, executor.engine.name)
+    processes.together(lambda: check_engines(plans, executor))
     progress.note(f"executor: {executor.engine.name}, {executor.tier}")
+    if processes.count() > 1:
+      progress.note(
+        f"{processes.count()} processes, {len(jax.devices())} devices, each "
+        "with an executor of its own"
+      )
+
+    def compile_round() -> Future[Round]:
+      return background.submit(build.build_round, config, judge, background)
+
     compiling = None
     if first != config.rounds:
       progress.note("compiling the round while the held-out exam is drawn")
-      compiling = background.submit(
-        build.build_round, config, judge, background
-      )
-    exams = [build.build_exam(one.config, judge) for one in plans]
-    for one in plans:
-      workdir.begin(one.folder, config_lib.to_json(one.config))
-    runs = [
-      Run(
-        one,
-        exam,
-        sitting,
-        executor,
-        opened.enter_context(checkpoint.opened(one.folder)),
-      )
-      for one, exam, sitting in zip(
-        plans, exams, _examiners(config, exams, executor, judge), strict=True
-      )
-    ]
+      compiling = compile_round()
+    runs = opened.enter_context(
+      open_runs(config, plans, executor, judge, progress.note)
+    )
     loop = _Loop(config, runs, executor, judge, progress, stop, started)
-    return loop.go(compiling, first, starts)
-
-
-def _examiners(
-  config: Any, exams: Sequence[Exam], executor: Executor, judge: Judge
-) -> list[dict[str, Examiner]]:
-  """By suite, for each seed; the human-written functions are one for all."""
-  network = build.build_network(config)
-  suites = [{"heldout": own} for own in examiners(network, exams, judge)]
-  if config.heldout.human:
-    exam = build.build_human_exam(config, executor)
-    human = examiner(network, exam, judge)
-    suites = [suite | {"human": human} for suite in suites]
-  return suites
+    return loop.go(compiling, first, compile_round, starts)
 
 
 class _Loop:
@@ -127,6 +110,7 @@ class _Loop:
     self.progress = progress
     self.stop = stop
     self.started = started
+    self.mesh = build.build_mesh(config)
     self.work = Work(
       *build.rows_a_round(config), tasks=config.propose.candidates
     )
@@ -135,9 +119,20 @@ class _Loop:
     self.summary: dict[str, float] = {}
 
   def go(
-    self, compiling: Future[Round] | None, first: int, starts: Sequence[Any]
+    self,
+    compiling: Future[Round] | None,
+    first: int,
+    compile_round: Callable[[], Future[Round]],
+    starts: Sequence[Any],
   ) -> dict[str, float]:
-    """From the first state to the summary."""
+    """From the first state to the summary.
+
+    Args:
+      compiling: the round, None where no round seemed to be left.
+      first: round to go on from.
+      compile_round: begins to compile it, should there be one after all.
+      starts: of each seed, the weights to begin with; None for random ones.
+    """
     config, progress = self.config, self.progress
     for run in self.runs:
       progress.note(
@@ -146,9 +141,11 @@ class _Loop:
       )
     if config.start and not first:
       progress.note(f"beginning with the last weights of {config.start}")
-    state = self._state(first, starts)
+    state, first = self._state(first, starts)
     begin = first * config.learn.updates
     progress.resume(begin)
+    if compiling is None and first < config.rounds:
+      compiling = compile_round()
     done, values = first, {}
     with contextlib.ExitStack() as files:
       for run in self.runs:
@@ -160,15 +157,17 @@ class _Loop:
           one_round = compiling.result()
         state = state if first else one_round.begin(state)
         gc.freeze()  # or each collection walks all of JAX, a tenth of a round
-        done, values = self._rounds(state, first, one_round)
+        try:
+          done, values = self._rounds(state, first, one_round)
+        except OSError as error:  # the disk is full, or is gone
+          said = f"{error.filename or 'a file of the run'}: {error.strerror}"
+          raise RunError(f"{said}; {self.runs[0].last_good()}") from error
     for run in self.runs:
-      run.checkpoints.wait()
+      run.finish_saving()
     return self._finish(done, values)
 
-  def _state(self, first: int, starts: Sequence[Any]) -> LoopState:
-    """The state of all seeds after round `first`."""
-    if first:
-      self.progress.note(f"resuming after round {first}")
+  def _state(self, first: int, starts: Sequence[Any]) -> tuple[LoopState, int]:
+    """The state of all seeds after round `first`, or one before, and which."""
     for run in self.runs:
       held = run.checkpoints.last() or 0
       if held > first:
@@ -177,14 +176,11 @@ class _Loop:
           "another seed had not saved them"
         )
     barred = [run.exam.tasks.behaviour for run in self.runs]
-    states = [
-      run.restore(place(self.config, state), first)
-      for run, state in zip(
-        self.runs,
-        build.build_states(self.config, barred, starts),
-        strict=True,
-      )
-    ]
+    shardings = build.build_shardings(self.runs[0].plan.config, self.mesh)
+    fresh = build.build_states(self.config, barred, starts, shardings)
+    states, first = self._restored(fresh, first)
+    if first:
+      self.progress.note(f"resuming after round {first}")
     environment = workdir.environment(
       self.executor.engine.name, self.executor.tier, len(self.runs)
     )
@@ -192,8 +188,33 @@ class _Loop:
       run.describe(state, environment)
       for run, state in zip(self.runs, states, strict=True)
     ]
-    Console(stderr=True).print(overview.table(rows[0]))
-    return seeds.together(states)
+    if processes.first():
+      Console(stderr=True).print(overview.table(rows[0]))
+    return seeds.together(states), first
+
+  def _restored(
+    self, fresh: list[LoopState], first: int
+  ) -> tuple[list[LoopState], int]:
+    """Goes back, and says so, where a checkpoint is damaged.
+
+    Raises:
+      RunError: none can be read.
+    """
+    held = set.intersection(*(set(r.checkpoints.rounds()) for r in self.runs))
+    error = None
+    for number in sorted((n for n in held if n <= first), reverse=True) or [0]:
+      try:
+        states = processes.together(
+          lambda number=number: [
+            run.restore(state, number)
+            for run, state in zip(self.runs, fresh, strict=True)
+          ]
+        )
+        return states, number
+      except (checkpoint.CheckpointError, RuntimeError) as caught:
+        error = caught
+        self.progress.note(f"{caught}: going back to the one before")
+    raise RunError(f"no checkpoint can be read; the last to fail: {error}")
 
   def _rounds(
     self, state: LoopState, first: int, one_round: Round
@@ -209,10 +230,11 @@ class _Loop:
       if number == first + 1:
         useful_after = time.monotonic() - self.started
       # Asked once: a signal that comes later must not skip this round's save.
-      stopping = bool(self.stop.by)
+      failed, stopped = processes.agree(self._failure(), self.stop.by)
+      stopping = bool(stopped)
       last = number == config.rounds or stopping
       step = number * config.learn.updates
-      lines = self._check(measured, state, step)
+      lines = self._check(measured, state, step, failed)
       examine = number % every.evaluate == 0 or number == 1 or last
       save = number % every.save == 0 or last
       states = self._apart(state) if examine or save else []
@@ -227,7 +249,7 @@ class _Loop:
           run.save(number, mine)
       self.progress.update(step, values)
       if stopping:
-        self.progress.note(f"{self.stop.by}: saved after round {number}")
+        self.progress.note(f"{stopped}: saved after round {number}")
         break
     rows = (number - first) * self.work.rows * len(self.runs)
     self.summary = {
@@ -241,8 +263,12 @@ class _Loop:
     """The state of each seed."""
     return [state] if len(self.runs) == 1 else self.split(state)
 
+  def _failure(self) -> str:
+    """What this process's executor met, or ""."""
+    return "" if self.judge.failure is None else repr(self.judge.failure)
+
   def _check(
-    self, measured: dict[str, Any], state: LoopState, step: int
+    self, measured: dict[str, Any], state: LoopState, step: int, failed: str
   ) -> list[dict[str, Any]]:
     """Raises where something is wrong; returns each run's metrics."""
     counted = (measured, state.verdicts, state.unknown)
@@ -250,9 +276,9 @@ class _Loop:
     for run, (values, _, _) in zip(self.runs, fetched, strict=True):
       run.check_loss(values, step)
     # Asked after the loss: a model that is not finite writes no programs.
-    if self.judge.failure is not None:
+    if failed:
       raise RunError(
-        f"verification failed at update {step}: {self.judge.failure!r}; "
+        f"verification failed at update {step}: {failed}; "
         f"{self.runs[0].last_good()}"
       )
     lines = []
@@ -279,11 +305,15 @@ class _Loop:
     self.examined = True
     with note:
       lines = [
-        line | run.examine(state.params, step)
+        line | run.examine(self._whole(state.params), step)
         for run, state, line in zip(self.runs, states, lines, strict=True)
       ]
     pace.evaluating += time.monotonic() - begin
     return lines
+
+  def _whole(self, params: Any) -> Any:
+    """Parameters for an exam, which one device sits."""
+    return params if self.mesh.size == 1 else processes.whole(params)
 
   def _write(
     self, lines: list[dict[str, Any]], step: int, number: int, pace: Pace
@@ -322,14 +352,6 @@ class _Loop:
       self.progress.note(f"{run.plan.label}report: {run.report()}")
     self.progress.finish(summary)
     return summary
-
-
-def place(config: Any, state: LoopState) -> LoopState:
-  """The state where the round wants it: on every device of the data axis."""
-  if config.wiring == "host":
-    return state
-  everywhere = NamedSharding(build.build_mesh(config), PartitionSpec())
-  return jax.device_put(state, everywhere)
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, Any]:

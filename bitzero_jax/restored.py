@@ -4,6 +4,8 @@ import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+
 from bitzero_jax import config as config_lib
 from bitzero_jax.runtime import checkpoint, workdir
 
@@ -76,8 +78,8 @@ def start(config: Any) -> Any:
     config: validated, of one seed.
 
   Returns:
-    The model's latent weights of the last checkpoint, without what quantizers
-    or an optimizer learned; None where no start is named.
+    The model's latent weights of the last checkpoint, as numpy, without what
+    quantizers or an optimizer learned; None where no start is named.
 
   Raises:
     ValueError: there is no such run, or its model or its exam is another one.
@@ -95,7 +97,7 @@ def start(config: Any) -> Any:
   for path in _SHARED:
     _same(config, held.config, path, folder)
   _same_level(config, held.config, folder)
-  return held.params["model"]
+  return jax.device_get(held.params["model"])
 
 
 def _same(config: Any, other: Any, path: str, folder: Path) -> None:

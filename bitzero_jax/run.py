@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,13 @@ from bitzero_jax.evaluate.graded import to_record
 from bitzero_jax.language import render
 from bitzero_jax.quant import tree
 from bitzero_jax.quant.tree import TensorRow
-from bitzero_jax.runtime import checkpoint, metrics, overview, workdir
+from bitzero_jax.runtime import (
+  checkpoint,
+  metrics,
+  overview,
+  processes,
+  workdir,
+)
 from bitzero_jax.state import KINDS, REASONS, SOURCES, LoopState
 from bitzero_jax.verify.executor import Executor
 
@@ -205,6 +212,13 @@ class Run:
       )
 
   def examine(self, params: Any, step: int) -> dict[str, float]:
+    """Sits every exam in process 0; its metrics, in all processes."""
+    values = processes.from_first(lambda: self.sit(params, step))
+    if self._settled(step):
+      self.score = primary.score(self.plan.config.heldout.primary, values)
+    return values
+
+  def sit(self, params: Any, step: int) -> dict[str, float]:
     """Sits every exam, keeps each task's grade, returns the metrics."""
     sat = {suite: sit(params) for suite, sit in self._examiners.items()}
     self._graded.write(step, [to_record(*item) for item in sat.items()])
@@ -213,8 +227,6 @@ class Run:
       room = "eval/" if suite == "heldout" else f"eval/{suite}/"
       for name, value in summarize(graded).items():
         values[room + name.removeprefix("eval/")] = value
-    if self._settled(step):
-      self.score = primary.score(self.plan.config.heldout.primary, values)
     return values | {"eval/constant": self.constant}
 
   def _settled(self, step: int) -> bool:
@@ -243,9 +255,23 @@ class Run:
     self._tasks.write(step, _proposals(trace, number))
 
   def save(self, number: int, state: LoopState) -> None:
-    """Starts to save the state after a round, and says its bits."""
+    """Starts to save the state after a round, and says its bits.
+
+    Raises:
+      RunError: this or the save before cannot be written.
+    """
     self._describe_tensors(state)
-    self.checkpoints.save(number, state, self.score)
+    self._saving(lambda: self.checkpoints.save(number, state, self.score))
+
+  def finish_saving(self) -> None:
+    """Waits for what was begun; raises as `save` does."""
+    self._saving(self.checkpoints.wait)
+
+  def _saving(self, act: Callable[[], None]) -> None:
+    try:
+      act()
+    except checkpoint.CheckpointError as error:
+      raise RunError(f"{self.plan.label}{error}; {self.last_good()}") from error
 
   def report(self) -> Path:
     """Writes the report."""

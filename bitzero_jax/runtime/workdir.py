@@ -16,6 +16,8 @@ CONFIG_FILE = "config.json"
 ENVIRONMENT_FILE = "environment.json"
 PARAMETERS_FILE = "parameters.json"
 EVALUATIONS_FOLDER = "evaluations"  # one file a suite
+# A run may go on on other devices, and fit there in another way.
+_MAY_CHANGE = ("mesh", "model.scan", "model.remat")
 _OF_SEED = re.compile(r"seed\d+")
 _UNFINISHED = f"{CONFIG_FILE}.part"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -50,6 +52,8 @@ def check(workdir: Path, config: dict[str, Any]) -> bool:
   saved = read_config(workdir)
   wanted = json.loads(json.dumps(config))
   for path, (old, new) in _differences(saved, wanted):
+    if path.startswith(_MAY_CHANGE):
+      continue
     raise ValueError(
       f"--workdir={workdir} holds a run with {path}={old!r}, not {new!r}: "
       "choose another --workdir, or the same config to resume"

@@ -20,6 +20,9 @@ def refused(done):
   return line
 
 
+DISTRIBUTED = ["train", "--config=x.py", "--workdir=x", "--distributed"]
+
+
 @pytest.mark.parametrize(
   ("arguments", "said"),
   [
@@ -52,6 +55,22 @@ def refused(done):
     (
       ["train", "--config=x.py", "--workdir=x", "--practice=1"],
       "unknown argument '--practice=1'",
+    ),
+    (
+      ["train", "--config=x.py", "--workdir=x", "--process=0"],
+      "--process go with --distributed",
+    ),
+    (
+      [*DISTRIBUTED, "--coordinator=here:1", "--processes=2"],
+      "--distributed needs --process too",
+    ),
+    (
+      [*DISTRIBUTED, "--coordinator=here:1", "--processes=2", "--process=2"],
+      "--process=2 must be in 0 ... --processes - 1 = 1",
+    ),
+    (
+      ["train", "--config=x.py", "--workdir=gs://bucket/run"],
+      "--workdir=gs://bucket/run must be a folder",
     ),
     (["report", "--workdir=x", "--fast"], "unknown argument '--fast'"),
     (["solve", "--workdir=x"], "examples"),
@@ -150,8 +169,8 @@ def test_what_only_the_device_or_the_exam_shows_writes_nothing(
 ):
   folder = tmp_path / "run"
   command = ["train", f"--config={experiment}", f"--workdir={folder}"]
-  done = bitzero(*command, "--config.devices=3", "--config.wiring=callback")
-  assert "devices=3 but this process has" in refused(done)
+  done = bitzero(*command, "--config.mesh.data=3")
+  assert "is 3 devices, but this process has" in refused(done)
   done = bitzero(*command, "--config.heldout.tasks=4000")
   assert done.returncode == 2
   assert "held-out tasks found" in done.stderr.splitlines()[-1]
