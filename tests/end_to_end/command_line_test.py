@@ -9,6 +9,9 @@ from bitzero_jax.evaluate import arms
 from bitzero_jax.state import KINDS
 
 PAIR = "[3,1,2]->[1,2,3]"
+TOGETHER = (
+  "train --config=x.py --workdir=x --distributed --coordinator=y:1".split()
+)
 
 
 def refused(done):
@@ -58,13 +61,11 @@ def refused(done):
       "--process go with --distributed",
     ),
     (
-      ["train", "--config=x.py", "--workdir=x", "--distributed"]
-      + ["--coordinator=here:1", "--processes=2"],
+      [*TOGETHER, "--processes=2"],
       "--distributed needs --process too",
     ),
     (
-      ["train", "--config=x.py", "--workdir=x", "--distributed"]
-      + ["--coordinator=here:1", "--processes=2", "--process=2"],
+      [*TOGETHER, "--processes=2", "--process=2"],
       "--process=2 must be in 0 ... --processes - 1 = 1",
     ),
     (
