@@ -9,6 +9,9 @@ from bitzero_jax.evaluate import arms
 from bitzero_jax.state import KINDS
 
 PAIR = "[3,1,2]->[1,2,3]"
+TOGETHER = (
+  "train --config=x.py --workdir=x --distributed --coordinator=y:1".split()
+)
 
 
 def refused(done):
@@ -18,9 +21,6 @@ def refused(done):
   (line,) = done.stderr.splitlines()
   assert line.startswith("bitzero: ")
   return line
-
-
-DISTRIBUTED = ["train", "--config=x.py", "--workdir=x", "--distributed"]
 
 
 @pytest.mark.parametrize(
@@ -61,11 +61,11 @@ DISTRIBUTED = ["train", "--config=x.py", "--workdir=x", "--distributed"]
       "--process go with --distributed",
     ),
     (
-      [*DISTRIBUTED, "--coordinator=here:1", "--processes=2"],
+      [*TOGETHER, "--processes=2"],
       "--distributed needs --process too",
     ),
     (
-      [*DISTRIBUTED, "--coordinator=here:1", "--processes=2", "--process=2"],
+      [*TOGETHER, "--processes=2", "--process=2"],
       "--process=2 must be in 0 ... --processes - 1 = 1",
     ),
     (
