@@ -12,6 +12,9 @@ from ml_collections import ConfigDict
 
 from bitzero_jax.config_checks import total_updates, validate
 
+# What a process does beside the run: the same run goes on with others of these.
+BESIDE = ("cache", "profile")
+
 
 def default() -> Any:
   """The default configuration: a small ternary learner on a laptop."""
@@ -25,6 +28,12 @@ def default() -> Any:
   c.rollout = "learner"  # weights that sampling multiplies with: the learner's
   # own, or "packed" bytes, which give the same bits
   c.devices = 1  # devices of the data axis that verification is spread over
+
+  c.cache = "~/.cache/bitzero/xla"  # folder of compiled programs that are kept
+  # for the next start, "" for none; JAX_COMPILATION_CACHE_DIR goes before it
+
+  c.profile = ConfigDict()
+  c.profile.steps = ()  # first and last round of a trace, such as (10, 15)
 
   c.language = ConfigDict()
   c.language.levels = ("small",)  # levels in the order that a run widens

@@ -25,7 +25,9 @@ from bitzero_jax.evaluate.examine import Examiner, examiner, examiners
 from bitzero_jax.parts import Trace
 from bitzero_jax.run import Run, RunError, first_round, plan
 from bitzero_jax.runtime import checkpoint, overview, workdir
+from bitzero_jax.runtime.compiling import describe_cache
 from bitzero_jax.runtime.pace import Pace, Work, peak_mb
+from bitzero_jax.runtime.profile import Profile
 from bitzero_jax.runtime.progress import Progress
 from bitzero_jax.runtime.stop import Stop
 from bitzero_jax.state import KINDS, LoopState
@@ -69,6 +71,7 @@ def train(config: Any, folder: Path) -> dict[str, float]:
     progress.note(f"executor: {executor.engine.name}, {executor.tier}")
     compiling = None
     if first != config.rounds:
+      progress.note(describe_cache())
       progress.note("compiling the round while the held-out exam is drawn")
       compiling = background.submit(
         build.build_round, config, judge, background
@@ -128,6 +131,9 @@ class _Loop:
     self.work = Work(
       *build.rows_a_round(config), tasks=config.propose.candidates
     )
+    self.profile = Profile(
+      runs[0].plan.folder, config.profile.steps, progress.note
+    )
     self.split = jax.jit(lambda state: seeds.apart(state, len(runs)))
     self.examined = False
     self.summary: dict[str, float] = {}
@@ -154,7 +160,10 @@ class _Loop:
           one_round = compiling.result()
         state = state if first else one_round.begin(state)
         gc.freeze()  # or each collection walks all of JAX, a tenth of a round
-        done, values = self._rounds(state, first, one_round)
+        files.enter_context(self.profile)
+        # What crosses between host and device is asked for by name.
+        with jax.transfer_guard("disallow"):
+          done, values = self._rounds(state, first, one_round)
     for run in self.runs:
       run.checkpoints.wait()
     return self._finish(done, values)
@@ -196,7 +205,8 @@ class _Loop:
     number, values, useful_after = first, {}, 0.0
     for number in range(first + 1, config.rounds + 1):
       begin = time.monotonic()
-      state, measured, trace = jax.block_until_ready(one_round.step(state))
+      with self.profile.round(number):
+        state, measured, trace = jax.block_until_ready(one_round.step(state))
       pace.training += time.monotonic() - begin
       if number == first + 1:
         useful_after = time.monotonic() - self.started

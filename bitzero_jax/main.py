@@ -19,6 +19,7 @@ from bitzero_jax import arguments
 
 def _train(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   config = arguments.read_config(options.config, overrides)
+  _keep_compiled(config.cache)
   from bitzero_jax import loop
 
   try:
@@ -285,6 +286,7 @@ def _bench_executor(options: argparse.Namespace, _: Sequence[str]) -> None:
 
 def _bench_loop(options: argparse.Namespace, overrides: Sequence[str]) -> None:
   config = arguments.read_config(options.config, overrides)
+  _keep_compiled(config.cache)
   if options.rounds < 1 or options.warm < 0:
     raise ValueError(
       f"--rounds={options.rounds} must be at least 1 and "
@@ -306,15 +308,16 @@ def _bench_export(
     arguments.fail("needs --workdir=RUN or --config=FILE, one of them")
   if options.tokens < 1:
     raise ValueError(f"--tokens={options.tokens} must be at least 1")
+  if options.config is not None:
+    config = arguments.read_config(options.config, overrides)
+    _keep_compiled(config.cache)
   from bitzero_jax import shipped
   from bitzero_jax.bench import export
 
   if options.config is None:
     model = shipped.open_model(options.workdir, "last", None)
   else:
-    model = export.random_model(
-      arguments.read_config(options.config, overrides)
-    )
+    model = export.random_model(config)
   rows = export.measure(model, options.tokens)
   row = next(rows)  # bad input shows before anything is written
   print(export.HEADER)
@@ -323,14 +326,17 @@ def _bench_export(
     row = next(rows, None)
 
 
+def _keep_compiled(folder: str) -> None:
+  """The second start of a config compiles nothing; JAX reads this on import."""
+  os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.expanduser(folder))
+
+
 def main(words: Sequence[str] | None = None) -> int:
   """Entry point of the `bitzero` command; returns the exit status."""
+  from bitzero_jax import config as config_lib
+
   # orbax warns of what is meant to be so; what goes wrong is raised.
   logging.getLogger("absl").setLevel(logging.ERROR)
-  # Read when JAX is imported: the second start of a config compiles nothing.
-  os.environ.setdefault(
-    "JAX_COMPILATION_CACHE_DIR", os.path.expanduser("~/.cache/bitzero/xla")
-  )
   parser = arguments.make_parser()
   options, rest = parser.parse_known_args(words)
   practises = getattr(options, "practice", None) is not None
@@ -344,6 +350,8 @@ def main(words: Sequence[str] | None = None) -> int:
       parser.error(f"unknown argument {text!r}; see bitzero {options.verb} -h")
   if "model" in options:
     arguments.check_model(options)
+  if getattr(options, "config", None) is None:
+    _keep_compiled(config_lib.default().cache)
   try:
     return _dispatch(options, overrides)
   except KeyboardInterrupt:  # training saves first, and does not come here

@@ -150,10 +150,10 @@ def host(
     return dataclasses.replace(state, key=next_key(state), proposed=proposed)
 
   def step(state: LoopState) -> Done:
-    outcome = asked.outcome(state.proposed)
+    outcome = jax.device_put(asked.outcome(state.proposed))
     solved, answers = stages.solve(state, outcome)
     proposed = stages.propose(state)
-    graded = asked.grades(jax.device_get(answers))
+    graded = jax.device_put(asked.grades(jax.device_get(answers)))
     asked.start(proposed)
     state, metrics, trace = stages.learn(state, solved, graded)
     return dataclasses.replace(state, proposed=proposed), metrics, trace

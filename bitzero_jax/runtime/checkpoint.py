@@ -53,11 +53,13 @@ class Checkpoints:
     """Starts a save; `score` (higher is better) decides which one is best."""
     if step in self._manager.all_steps():
       return
-    self._manager.save(
-      step,
-      args=ocp.args.StandardSave(state),
-      metrics=None if score is None else {"score": score},
-    )
+    # Whoever saves asks for the transfer, however orbax does it.
+    with jax.transfer_guard("allow"):
+      self._manager.save(
+        step,
+        args=ocp.args.StandardSave(state),
+        metrics=None if score is None else {"score": score},
+      )
 
   def last(self) -> int | None:
     """Round of the newest complete checkpoint, or None."""

@@ -17,3 +17,11 @@ def compiled(traced: Any) -> Callable[..., Any]:
   """An executable from what `jax.jit(f).trace(...)` gives."""
   options = _OPTIONS.get(jax.default_backend(), {})
   return traced.lower().compile(compiler_options=options)
+
+
+def describe_cache() -> str:
+  """One line: where compiled programs are kept for the next start."""
+  folder = jax.config.jax_compilation_cache_dir
+  if not folder or not jax.config.jax_enable_compilation_cache:
+    return "compiled programs are not kept for the next start"
+  return f"compiled programs are kept in {folder}"
