@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from bitzero_jax import config as config_lib
-from bitzero_jax import parts, propose, seeds, solve, wiring
+from bitzero_jax import parts, placement, propose, seeds, solve, wiring
 from bitzero_jax.curriculum import pool as pool_lib
 from bitzero_jax.curriculum import seen, widen
 from bitzero_jax.curriculum import table as curricula
@@ -27,19 +27,20 @@ from bitzero_jax.learn.loss import LossWeights
 from bitzero_jax.learn.optimizer import OptimizerSpec, optimizer
 from bitzero_jax.learn.update import Learner, learn
 from bitzero_jax.models import product
+from bitzero_jax.models.layers import Place, as_it_is
 from bitzero_jax.models.network import ACTIVATION_SHARE, Network, network
 from bitzero_jax.models.transformer import Transformer, identity
 from bitzero_jax.precision import allocation, ledger, schedule
 from bitzero_jax.precision import base as precision
 from bitzero_jax.quant import activations, health, table, tree
 from bitzero_jax.quant.base import Quantizer
+from bitzero_jax.runtime import mesh as mesh_lib
 from bitzero_jax.state import Array, LoopState
 from bitzero_jax.verify import bridge, rules
 from bitzero_jax.verify.executor import Executor
 from bitzero_jax.verify.judge import Bounds, Judge
 from bitzero_jax.verify.verdict import Limits
 
-DATA_AXIS = bridge.DATA_AXIS
 ACTIVATIONS = {
   ("int8", "float"): activations.fake_quant,
   ("int8", "integer"): product.quantize,
@@ -155,7 +156,7 @@ def build_precision(config: Any) -> precision.Precision | None:
   return precision.both(chosen)
 
 
-def build_model(config: Any) -> Transformer:
+def build_model(config: Any, place: Place = as_it_is) -> Transformer:
   """The transformer, with its activation quantizer."""
   return Transformer(
     vocab=grammar.VOCABULARY,
@@ -170,17 +171,23 @@ def build_model(config: Any) -> Transformer:
     quantize_activations=ACTIVATIONS[
       config.quant.activations, config.quant.product
     ],
+    place=place,
   )
 
 
-def build_network(config: Any) -> Network:
-  """Model and quantizer as pure functions of {"model", "quant"} parameters."""
-  model = build_model(config)
+def build_network(config: Any, place: Place = as_it_is) -> Network:
+  """Model and quantizer as pure functions of {"model", "quant"} parameters.
+
+  Args:
+    config: validated.
+    place: lays out what the model computes over a mesh.
+  """
+  model = build_model(config, place)
   quantizer = build_quantizer(config)
 
   def init(key):
     tokens = jnp.ones((1, 2), jnp.int32)
-    params = model.init(key, tokens)["params"]
+    params = model.clone(place=as_it_is).init(key, tokens)["params"]
     return {"model": params, "quant": tree.init_tree(quantizer, params)}
 
   def weights(params):
@@ -271,12 +278,16 @@ def build_state(config: Any, barred: Array) -> LoopState:
   return build_states(config, [barred])[0]
 
 
-def build_states(config: Any, barred: Sequence[Array]) -> list[LoopState]:
+def build_states(
+  config: Any, barred: Sequence[Array], shardings: LoopState | None = None
+) -> list[LoopState]:
   """The same for one seed after the other, `config.seed` the first.
 
   Args:
     config: as for `build_state`.
     barred: of each seed.
+    shardings: from `build_shardings`, where each array is to lie; None for this
+      process's first device.
   """
   proposer = build_proposer(config)
   sizes = proposer.sizes
@@ -285,9 +296,11 @@ def build_states(config: Any, barred: Sequence[Array]) -> list[LoopState]:
 
   moves = build_precision(config)
 
-  @jax.jit  # one program to compile, not a hundred
-  def fresh(key: Array, barred: Array) -> LoopState:
-    init_key, loop_key = jax.random.split(key)
+  # One program to compile, not a hundred. Of numbers: a key would be this
+  # process's own, and the state may be that of several.
+  @functools.partial(jax.jit, out_shardings=shardings)
+  def fresh(seed: Array, barred: Array) -> LoopState:
+    init_key, loop_key = jax.random.split(jax.random.key(seed))
     params = build_network(config).init(init_key)
     if moves is not None:
       params = moves.start(params, jax.random.fold_in(init_key, 1))
@@ -313,7 +326,7 @@ def build_states(config: Any, barred: Sequence[Array]) -> list[LoopState]:
 
   return [
     fresh(
-      jax.random.key(config.seed + i),
+      np.uint32(config.seed + i),
       np.resize(mine, (most, 2)).astype(np.uint32),
     )
     for i, mine in enumerate(barred)
@@ -345,9 +358,10 @@ def build_proposer(config: Any) -> propose.Proposer:
   )
 
 
-def build_parts(config: Any) -> parts.Parts:
-  """The functions of a round, from a validated config."""
-  net = build_network(config)
+def build_parts(config: Any, mesh: Mesh) -> parts.Parts:
+  """The functions of a round, from a validated config, for a mesh."""
+  place = mesh_lib.placing(mesh) if mesh.size > 1 else as_it_is
+  net = build_network(config, place)
   quantizer = build_quantizer(config)
   language = build_language(config)
   sizes = language.sizes
@@ -457,18 +471,22 @@ def build_parts(config: Any) -> parts.Parts:
   )
 
 
-def build_mesh(config: Any) -> Mesh:
-  """The devices that verification is spread over, on one data axis.
+def build_mesh(config: Any, devices: Sequence[Any] | None = None) -> Mesh:
+  """The mesh of a run.
+
+  Args:
+    config: validated.
+    devices: to choose from; None for those of all processes.
 
   Raises:
-    ValueError: this process has fewer devices than the config asks for.
+    ValueError: there are fewer devices than the config asks for.
   """
-  devices = jax.devices()
-  if len(devices) < config.devices:
-    raise ValueError(
-      f"devices={config.devices} but this process has {len(devices)}"
-    )
-  return Mesh(np.array(devices[: config.devices]), (DATA_AXIS,))
+  return mesh_lib.make(**config.mesh.to_dict(), devices=devices)
+
+
+def build_shardings(config: Any, mesh: Mesh) -> LoopState:
+  """Where each array of the state lies: a sharding in the place of each."""
+  return placement.of_state(mesh, _state_shape(config))
 
 
 def build_round(
@@ -488,22 +506,24 @@ def build_round(
   mesh = build_mesh(config)
   check = bridge.check_callback(judge, pairs, mesh)
   grade = bridge.grade_callback(judge, mesh)
-  sharding = NamedSharding(mesh, PartitionSpec())
   return wiring.callback(
-    build_parts(config),
+    build_parts(config, mesh),
     check,
     grade,
     lambda: judge.seconds,
     _state_shape(config),
-    sharding,
+    mesh,
   )
 
 
 def build_stages(config: Any) -> wiring.Stages:
   """The round's three stages, compiled: this takes a while."""
+  mesh = build_mesh(config)
   shape = functools.partial(bridge.outcome_shape, pairs=config.language.pairs)
   like = _state_shape(config)
-  return wiring.stages(build_parts(config), like, shape, config.seeds)
+  return wiring.stages(
+    build_parts(config, mesh), like, shape, mesh, config.seeds
+  )
 
 
 def build_host(config: Any, judge: Judge) -> seeds.Host:

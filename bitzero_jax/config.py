@@ -14,6 +14,7 @@ from bitzero_jax.config_checks import total_updates, validate
 
 # What a process does beside the run: the same run goes on with others of these.
 BESIDE = ("cache", "profile")
+_RETIRED = ("devices",)  # keys of earlier versions, which decided no number
 
 
 def default() -> Any:
@@ -27,7 +28,11 @@ def default() -> Any:
   c.wiring = "callback"  # host inside one compiled round, or "host" between
   c.rollout = "learner"  # weights that sampling multiplies with: the learner's
   # own, or "packed" bytes, which give the same bits
-  c.devices = 1  # devices of the data axis that verification is spread over
+
+  c.mesh = ConfigDict()  # devices of all processes are the product of the three
+  c.mesh.data = 1  # devices that split a batch's rows
+  c.mesh.fsdp = 1  # devices that split rows, and parameters at rest
+  c.mesh.tensor = 1  # devices that split heads and hidden features
 
   c.cache = "~/.cache/bitzero/xla"  # folder of compiled programs that are kept
   # for the next start, "" for none; JAX_COMPILATION_CACHE_DIR goes before it
@@ -278,6 +283,7 @@ def of_a_run(values: dict[str, Any]) -> tuple[ConfigDict, list[str]]:
 
 
 def _fill(config: Any, values: dict[str, Any], path: str) -> Iterator[str]:
+  values = {k: v for k, v in values.items() if path + k not in _RETIRED}
   unknown = sorted(set(values) - set(config))
   if unknown:
     raise ValueError(

@@ -74,7 +74,8 @@ def validate(config: Any) -> None:
   _check_language(config.language)
   _positive(
     config,
-    "rounds devices model.width model.layers model.heads model.kv_heads "
+    "rounds mesh.data mesh.fsdp mesh.tensor model.width model.layers "
+    "model.heads model.kv_heads "
     "model.hidden propose.candidates solve.samples learn.updates pool.capacity "
     "executor.workers executor.steps heldout.candidates heldout.tasks "
     "every.log every.tasks every.evaluate every.save propose.temperature "
@@ -106,10 +107,7 @@ def validate(config: Any) -> None:
     config.seeds == 1 or config.wiring == "host",
     f"wiring={config.wiring!r} must be 'host' for seeds={config.seeds}",
   )
-  _require(
-    config.seeds == 1 or config.devices == 1,
-    f"devices={config.devices} must be 1 for seeds={config.seeds}",
-  )
+  _check_mesh(config)
   _within(config, "quant.planes", 1, 5)
   _within(config, "learn.confidence_weight", 0.0, 1.0)
   _within(
@@ -174,6 +172,32 @@ def validate(config: Any) -> None:
     f"language.widen_rate={config.language.widen_rate}, which looks at the "
     "prior's tasks, where another share is 1",
   )
+
+
+def _check_mesh(config: Any) -> None:
+  """Parameters are split evenly, and several seeds share one device."""
+  mesh, model = config.mesh, config.model
+  devices = math.prod(mesh.to_dict().values())
+  _require(
+    config.seeds == 1 or devices == 1,
+    f"mesh.data * mesh.fsdp * mesh.tensor = {devices} must be 1 for "
+    f"seeds={config.seeds}",
+  )
+  heads = model.width // model.heads * model.kv_heads
+  for name, features in (
+    ("model.width", model.width),
+    ("model.hidden", model.hidden),
+    ("model.width / model.heads * model.kv_heads", heads),
+  ):
+    _require(
+      features % mesh.fsdp == 0,
+      f"mesh.fsdp={mesh.fsdp} must divide {name} = {features}",
+    )
+  for name in ("heads", "kv_heads", "hidden"):
+    _require(
+      model[name] % mesh.tensor == 0,
+      f"mesh.tensor={mesh.tensor} must divide model.{name}={model[name]}",
+    )
 
 
 def _check_language(language: Any) -> None:
@@ -386,10 +410,12 @@ def _check_split(config: Any) -> None:
       f"{config.learn.updates}",
     )
   tasks = config.propose.candidates + config.propose.measured
+  devices = math.prod(config.mesh.to_dict().values())
   _require(
-    tasks % config.devices == 0 and 3 * answers % config.devices == 0,
-    f"devices={config.devices} must divide propose.candidates + "
-    f"propose.measured = {tasks} and the {3 * answers} answers of a round",
+    tasks % devices == 0 and 3 * answers % devices == 0,
+    f"mesh.data * mesh.fsdp * mesh.tensor = {devices} must divide "
+    f"propose.candidates + propose.measured = {tasks} and the {3 * answers} "
+    "answers of a round",
   )
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 from rich.console import Console
 
 from bitzero_jax import build, seeds
@@ -180,11 +179,13 @@ class _Loop:
           "another seed had not saved them"
         )
     barred = [run.exam.tasks.behaviour for run in self.runs]
+    shardings = build.build_shardings(
+      self.runs[0].plan.config, build.build_mesh(self.config)
+    )
+    fresh = build.build_states(self.config, barred, shardings)
     states = [
-      run.restore(place(self.config, state), first)
-      for run, state in zip(
-        self.runs, build.build_states(self.config, barred), strict=True
-      )
+      run.restore(state, first)
+      for run, state in zip(self.runs, fresh, strict=True)
     ]
     environment = workdir.environment(
       self.executor.engine.name, self.executor.tier, len(self.runs)
@@ -324,14 +325,6 @@ class _Loop:
       self.progress.note(f"{run.plan.label}report: {run.report()}")
     self.progress.finish(summary)
     return summary
-
-
-def place(config: Any, state: LoopState) -> LoopState:
-  """The state where the round wants it: on every device of the data axis."""
-  if config.wiring == "host":
-    return state
-  everywhere = NamedSharding(build.build_mesh(config), PartitionSpec())
-  return jax.device_put(state, everywhere)
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, Any]:

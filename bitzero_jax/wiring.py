@@ -15,9 +15,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
+from bitzero_jax import placement
 from bitzero_jax import seeds as seeds_lib
 from bitzero_jax.parts import Metrics, Parts, Trace
+from bitzero_jax.runtime import mesh as mesh_lib
 from bitzero_jax.runtime.compiling import compiled
 from bitzero_jax.seeds import Check, Grade, Host
 from bitzero_jax.state import Answers, LoopState, Outcome, Proposed
@@ -51,7 +54,7 @@ def callback(
   grade: Grade,
   waited: Callable[[], float],
   like: LoopState,
-  sharding: jax.sharding.Sharding,
+  mesh: Mesh,
 ) -> Round:
   """One compiled function with the host inside it. The state is donated.
 
@@ -60,8 +63,10 @@ def callback(
     check, grade: the bridge's, which call the host from compiled code.
     waited: seconds that the host has spent in them.
     like: shapes and dtypes of the state.
-    sharding: of the state.
+    mesh: what the round is spread over.
   """
+  mine = placement.of_state(mesh, like)
+  everywhere = mesh_lib.sharding(mesh)
 
   def begin(state: LoopState) -> LoopState:
     proposed = propose_stage(parts, state)
@@ -77,10 +82,10 @@ def callback(
     state, metrics, trace = learn_stage(parts, state, solved, graded)
     return dataclasses.replace(state, proposed=proposed), metrics, trace
 
-  jit = functools.partial(
-    jax.jit, donate_argnums=0, in_shardings=sharding, out_shardings=sharding
-  )
-  return Round(jit(begin), compiled(jit(step).trace(like)), waited)
+  jit = functools.partial(jax.jit, donate_argnums=0, in_shardings=(mine,))
+  stepping = jit(step, out_shardings=(mine, everywhere, everywhere))
+  beginning = jit(begin, out_shardings=mine)
+  return Round(beginning, compiled(stepping.trace(like)), waited)
 
 
 class Stages(NamedTuple):
@@ -90,45 +95,63 @@ class Stages(NamedTuple):
     propose: state -> proposals of the next round.
     solve: (state, outcome) -> (solved, answers).
     learn: (state, solved, grades) -> (state, metrics, trace).
+    mesh: what they are spread over.
   """
 
   propose: Callable[[LoopState], Proposed]
   solve: Callable[..., Any]
   learn: Callable[..., Done]
+  mesh: Mesh
 
 
 def stages(
   parts: Parts,
   like: LoopState,
   outcome_shape: Callable[..., Outcome],
+  mesh: Mesh,
   seeds: int = 1,
 ) -> Stages:
-  """Compiles the stages side by side.
+  """Compiles the stages side by side. The state is donated to `learn`.
 
   Args:
     parts: the functions of the stages.
     like: shapes and dtypes of the state.
     outcome_shape: candidates -> shapes and dtypes of `check`.
+    mesh: what the stages are spread over.
     seeds: S; above 1 it leads every array, and the stages are `vmap`ped.
   """
+  by_rows = functools.partial(placement.by_rows, mesh)
+  state = placement.of_state(mesh, like)
+  like = placement.with_shardings(like, state)
+  everywhere = mesh_lib.sharding(mesh)
 
-  def trace(stage, *arguments):
+  def trace(stage, out, *arguments, **options):
     stage = seeds_lib.each(functools.partial(stage, parts), seeds)
-    return jax.jit(stage).trace(*arguments)
+    return jax.jit(stage, out_shardings=out, **options).trace(*arguments)
 
-  outcome = outcome_shape(like.proposed.candidates)
-  # Traced before `learn`, whose arguments are its results.
-  solve = trace(solve_stage, like, outcome)
-  solved, answers = solve.out_info
-  graded = jax.ShapeDtypeStruct(answers.kind.shape, jnp.int32)
+  def spread(shapes):
+    return placement.with_shardings(shapes, by_rows(shapes))
+
+  outcome = spread(outcome_shape(like.proposed.candidates))
+  shapes = jax.eval_shape(
+    seeds_lib.each(functools.partial(solve_stage, parts), seeds), like, outcome
+  )
+  solve = trace(solve_stage, by_rows(shapes), like, outcome)
+  solved, answers = spread(shapes)
+  graded = spread(jax.ShapeDtypeStruct(answers.kind.shape, jnp.int32))
+  learned = state, everywhere, everywhere
   # Each takes two cores and a gigabyte. The longest first.
   with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2)) as pool:
     learning = pool.submit(
-      lambda: compiled(trace(learn_stage, like, solved, graded))
+      lambda: compiled(
+        trace(learn_stage, learned, like, solved, graded, donate_argnums=0)
+      )
     )
     solving = pool.submit(compiled, solve)
-    proposing = pool.submit(lambda: compiled(trace(propose_stage, like)))
-    return Stages(proposing.result(), solving.result(), learning.result())
+    proposing = pool.submit(
+      lambda: compiled(trace(propose_stage, state.proposed, like))
+    )
+    return Stages(proposing.result(), solving.result(), learning.result(), mesh)
 
 
 def host(
@@ -142,7 +165,7 @@ def host(
     background: where candidates are checked ahead.
     seeds: of the stages.
   """
-  asked = _Host(judge, background)
+  asked = _Host(judge, background, stages.mesh)
   next_key = jax.jit(seeds_lib.each(following_key, seeds))
 
   def begin(state: LoopState) -> LoopState:
@@ -150,10 +173,10 @@ def host(
     return dataclasses.replace(state, key=next_key(state), proposed=proposed)
 
   def step(state: LoopState) -> Done:
-    outcome = jax.device_put(asked.outcome(state.proposed))
+    outcome = asked.outcome(state.proposed)
     solved, answers = stages.solve(state, outcome)
     proposed = stages.propose(state)
-    graded = jax.device_put(asked.grades(jax.device_get(answers)))
+    graded = asked.grades(mesh_lib.rows_here(answers))
     asked.start(proposed)
     state, metrics, trace = stages.learn(state, solved, graded)
     return dataclasses.replace(state, proposed=proposed), metrics, trace
@@ -164,13 +187,16 @@ def host(
 class _Host:
   """The judge, asked for outcomes before they are needed.
 
+  Of several processes each asks its own about its own rows.
+
   Attributes:
     waited: seconds that the asker has waited.
   """
 
-  def __init__(self, judge: Host, background: Executor):
+  def __init__(self, judge: Host, background: Executor, mesh: Mesh):
     self._judge = judge
     self._background = background
+    self._mesh = mesh
     self._of: Proposed | None = None
     self._future: Future[Outcome] | None = None
     self.waited = 0.0
@@ -180,7 +206,7 @@ class _Host:
     request = proposed.candidates, proposed.bounds
     self._of = proposed
     self._future = self._background.submit(
-      lambda: self._judge.check(*jax.device_get(request))
+      lambda: self._judge.check(*mesh_lib.rows_here(request))
     )
     return self._future
 
@@ -188,11 +214,14 @@ class _Host:
     """The outcome of these proposals, begun now if it was not begun before."""
     mine = self._future if self._of is proposed else None
     future = mine or self.start(proposed)
-    return self._waiting(future.result)
+    return self._spread(self._waiting(future.result))
 
   def grades(self, answers: Answers) -> Any:
     """Of answers, waited for."""
-    return self._waiting(lambda: self._judge.grade(answers))
+    return self._spread(self._waiting(lambda: self._judge.grade(answers)))
+
+  def _spread(self, record: Any) -> Any:
+    return mesh_lib.from_rows_here(self._mesh, record)
 
   def _waiting(self, ask: Callable[[], Any]) -> Any:
     begin = time.perf_counter()

@@ -167,8 +167,8 @@ def test_names_here_are_the_names_in_the_tables():
     ({"seeds": 0}, ["seeds=0", "[1, 64]"]),
     ({"seeds": 2}, ["wiring='callback'", "'host'", "seeds=2"]),
     (
-      {"seeds": 2, "wiring": "host", "devices": 2},
-      ["devices=2", "must be 1", "seeds=2"],
+      {"seeds": 2, "wiring": "host", "mesh__fsdp": 2},
+      ["mesh.data * mesh.fsdp * mesh.tensor = 2", "must be 1", "seeds=2"],
     ),
     (
       {"seeds": 2, "wiring": "host", "seed": 4294967295},
@@ -243,7 +243,9 @@ def test_names_here_are_the_names_in_the_tables():
     ({"model__width": 100}, ["model.width=100", "8"]),
     ({"model__kv_heads": 3}, ["model.kv_heads=3", "model.heads=4"]),
     ({"quant__planes": 6}, ["quant.planes=6", "[1, 5]"]),
-    ({"devices": 5}, ["devices=5", "propose.candidates + "]),
+    ({"mesh__data": 5}, ["mesh.tensor = 5", "propose.candidates + "]),
+    ({"mesh__fsdp": 5}, ["mesh.fsdp=5 must divide model.width = 96"]),
+    ({"mesh__tensor": 3}, ["mesh.tensor=3 must divide model.heads=4"]),
     ({"rounds": 0}, ["rounds=0", "above 0"]),
     (
       {"curriculum__name": "length_matched"},

@@ -403,11 +403,11 @@ def test_seeds_at_two_levels_are_each_what_they_are_alone(executor):
 
 
 def test_too_few_devices_are_refused(executor):
-  config = tiny(devices=4)
+  config = tiny(mesh__data=4)
   judge = Judge(executor, config.language.pairs)
   with (
     ThreadPoolExecutor(1) as background,
-    pytest.raises(ValueError, match="devices=4 but this process has 1"),
+    pytest.raises(ValueError, match="is 4 devices, but this process has 1"),
   ):
     build.build_round(config, judge, background)
 

@@ -75,13 +75,15 @@ class Attention(nn.Module):
   eps: float
   out_gain: float
   quantize: layers.ActivationQuantizer
+  place: layers.Place = layers.as_it_is
 
   def setup(self):
     kv_width = self.width // self.heads * self.kv_heads
-    self.q_proj = layers.Kernel(self.width, self.width)
-    self.k_proj = layers.Kernel(self.width, kv_width)
-    self.v_proj = layers.Kernel(self.width, kv_width)
-    self.o_proj = layers.Kernel(self.width, self.width, self.out_gain)
+    place = self.place
+    self.q_proj = layers.Kernel(self.width, self.width, place=place)
+    self.k_proj = layers.Kernel(self.width, kv_width, place=place)
+    self.v_proj = layers.Kernel(self.width, kv_width, place=place)
+    self.o_proj = layers.Kernel(self.width, self.width, self.out_gain, place)
     self.attn_sub_norm = layers.RMSNorm(self.eps)
 
   def __call__(
@@ -124,4 +126,5 @@ class Attention(nn.Module):
   def _heads(self, x: product.Operand, kernel: product.Kernel) -> jax.Array:
     """Projects [B, T, D] and splits the result: [B, T, heads, H]."""
     flat = product.project(x, kernel)
-    return flat.reshape(*flat.shape[:2], -1, self.width // self.heads)
+    split = flat.reshape(*flat.shape[:2], -1, self.width // self.heads)
+    return self.place(split, "batch", None, "heads", None)

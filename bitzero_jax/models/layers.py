@@ -20,12 +20,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bitzero_jax.models import product
+from bitzero_jax.models import axes, product
 from bitzero_jax.models.product import project
 from bitzero_jax.quant.ordered_sum import ordered_sum
 from pallas_kernels.ternary_matmul import api
 
 ActivationQuantizer = Callable[[jax.Array], product.Operand]
+# (array, name of each of its axes) -> the array, laid out so over the devices.
+Place = Callable[..., jax.Array]
+
+
+def as_it_is(x: jax.Array, *names: str | None) -> jax.Array:
+  """The `Place` of one device."""
+  del names
+  return x
 
 
 def squared_relu(x: jax.Array) -> jax.Array:
@@ -105,14 +113,23 @@ class Kernel(nn.Module):
   inputs: int
   outputs: int
   gain: float = 1.0
+  place: Place = as_it_is
 
   @nn.compact
   def __call__(self) -> product.Kernel:
     held = self.get_variable("params", "kernel")
-    if isinstance(held, product.Integers | api.Weight):
+    if isinstance(held, api.Weight):
       return held
+    if isinstance(held, product.Integers):
+      codes, value = self._in_use(held.codes), self._in_use(held.value)
+      return product.Integers(codes, held.scale, value)
     init = nn.initializers.normal(self.gain * self.inputs**-0.5)
-    return self.param("kernel", init, (self.inputs, self.outputs), jnp.float32)
+    return self._in_use(
+      self.param("kernel", init, (self.inputs, self.outputs), jnp.float32)
+    )
+
+  def _in_use(self, kernel: jax.Array) -> jax.Array:
+    return self.place(kernel, *axes.in_use(self.name))
 
 
 class RMSNorm(nn.Module):
@@ -145,11 +162,13 @@ class GatedMLP(nn.Module):
   eps: float
   out_gain: float
   quantize: ActivationQuantizer
+  place: Place = as_it_is
 
   def setup(self):
-    self.gate_proj = Kernel(self.width, self.hidden)
-    self.up_proj = Kernel(self.width, self.hidden)
-    self.down_proj = Kernel(self.hidden, self.width, self.out_gain)
+    place = self.place
+    self.gate_proj = Kernel(self.width, self.hidden, place=place)
+    self.up_proj = Kernel(self.width, self.hidden, place=place)
+    self.down_proj = Kernel(self.hidden, self.width, self.out_gain, place)
     self.ffn_sub_norm = RMSNorm(self.eps)
 
   def __call__(self, x: jax.Array) -> jax.Array:
@@ -157,6 +176,7 @@ class GatedMLP(nn.Module):
     given = self.quantize(x)
     gate = ACTIVATIONS[self.activation](project(given, self.gate_proj()))
     inner = self.ffn_sub_norm(gate * project(given, self.up_proj()))
+    inner = self.place(inner, "batch", None, "mlp")
     return project(self.quantize(inner), self.down_proj())
 
 

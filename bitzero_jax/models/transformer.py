@@ -20,7 +20,9 @@ from bitzero_jax.models.layers import (
   ACTIVATIONS,
   ActivationQuantizer,
   GatedMLP,
+  Place,
   RMSNorm,
+  as_it_is,
   rotary_angles,
 )
 
@@ -43,6 +45,7 @@ class Block(nn.Module):
   eps: float
   out_gain: float
   quantize: ActivationQuantizer
+  place: Place
 
   def setup(self):
     self.input_layernorm = RMSNorm(self.eps)
@@ -53,6 +56,7 @@ class Block(nn.Module):
       eps=self.eps,
       out_gain=self.out_gain,
       quantize=self.quantize,
+      place=self.place,
     )
     self.post_attention_layernorm = RMSNorm(self.eps)
     self.mlp = GatedMLP(
@@ -62,6 +66,7 @@ class Block(nn.Module):
       eps=self.eps,
       out_gain=self.out_gain,
       quantize=self.quantize,
+      place=self.place,
     )
 
   def __call__(self, x, angles, visible, cache, layer):
@@ -91,6 +96,8 @@ class Transformer(nn.Module):
       model gives zero logits: under a mask its policy is then the prior alone.
     quantize_activations: applied to the input of every kernel, [..., I] to the
       same shape and dtype. Not applied to the input of the head.
+    place: lays arrays out over the devices of a mesh, by the names of their
+      axes: rows are "batch", heads "heads", hidden features "mlp".
 
   Raises:
     ValueError: attributes that do not fit together; raised at construction.
@@ -111,6 +118,7 @@ class Transformer(nn.Module):
   dtype: jax.typing.DTypeLike = jnp.float32
   zero_init_head: bool = True
   quantize_activations: ActivationQuantizer = identity
+  place: Place = as_it_is
 
   def __post_init__(self):
     _check(self)
@@ -136,6 +144,7 @@ class Transformer(nn.Module):
         # Two branches a block add up to unit size at the start.
         out_gain=(2 * self.layers) ** -0.5,
         quantize=self.quantize_activations,
+        place=self.place,
         name=f"layers_{index}",
       )
       for index in range(self.layers)
@@ -257,12 +266,14 @@ class Transformer(nn.Module):
     self, tokens, positions, visible, last, cache
   ) -> tuple[jax.Array, Any]:
     x = self.embed_tokens(tokens).astype(self.dtype)
+    x = self.place(x, "batch", None, None)
     head_width = self.width // self.heads
     angles = rotary_angles(positions, head_width, self.rope_theta)
     for index, block in enumerate(self.blocks):
       if last is not None and index == self.layers - 1:
         visible = visible[:, visible.shape[1] - last :]
       x, cache = block(x, angles, visible, cache, index)
+      x = self.place(x, "batch", None, None)
     return self.norm(x), cache
 
 

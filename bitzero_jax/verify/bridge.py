@@ -1,8 +1,9 @@
 """Fixed-shape calls from compiled code to the host and back.
 
-One call a batch. Under `shard_map` each device of the data axis hands over its
-own rows, so no process gathers what others hold. Host functions get numpy
-arrays and must neither raise nor call JAX (see `verify/judge.py`).
+One call a batch. Under `shard_map` each device of the mesh hands over rows of
+its own, along every axis: no process gathers what others hold, and none asks
+about a row that another asks about. Host functions get numpy arrays and must
+neither raise nor call JAX (see `verify/judge.py`).
 """
 
 from collections.abc import Callable
@@ -17,8 +18,6 @@ from jax.sharding import PartitionSpec as P
 
 from bitzero_jax.state import Answers, Candidates, Outcome
 from bitzero_jax.verify.judge import Bounds, Judge
-
-DATA_AXIS = "data"
 
 
 def outcome_shape(candidates: Candidates, pairs: int) -> Outcome:
@@ -50,26 +49,30 @@ def _on_host(function: Callable[..., Any]) -> Callable[..., Any]:
 def check_callback(
   judge: Judge, pairs: int, mesh: Mesh
 ) -> Callable[[Candidates, Bounds], Outcome]:
-  """`judge.check` for compiled code; rows must divide by the data axis."""
+  """`judge.check` for compiled code; rows must divide by the devices."""
 
   def shard(candidates, bounds):
     shapes = outcome_shape(candidates, pairs)
     return io_callback(_on_host(judge.check), shapes, candidates, bounds)
 
-  return _sharded(shard, mesh, (P(DATA_AXIS), P()))
+  return _sharded(shard, mesh, (P(mesh.axis_names), P()))
 
 
 def grade_callback(judge: Judge, mesh: Mesh) -> Callable[[Answers], jax.Array]:
-  """`judge.grade` for compiled code; rows must divide by the data axis."""
+  """`judge.grade` for compiled code; rows must divide by the devices."""
 
   def shard(answers):
     shape = jax.ShapeDtypeStruct(answers.kind.shape, jnp.int32)
     return io_callback(_on_host(judge.grade), shape, answers)
 
-  return _sharded(shard, mesh, (P(DATA_AXIS),))
+  return _sharded(shard, mesh, (P(mesh.axis_names),))
 
 
 def _sharded(function, mesh: Mesh, specs) -> Callable[..., Any]:
   return jax.shard_map(
-    function, mesh=mesh, in_specs=specs, out_specs=P(DATA_AXIS), check_vma=False
+    function,
+    mesh=mesh,
+    in_specs=specs,
+    out_specs=P(mesh.axis_names),
+    check_vma=False,
   )

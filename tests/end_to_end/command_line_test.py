@@ -152,8 +152,8 @@ def test_what_only_the_device_or_the_exam_shows_writes_nothing(
 ):
   folder = tmp_path / "run"
   command = ["train", f"--config={experiment}", f"--workdir={folder}"]
-  done = bitzero(*command, "--config.devices=3", "--config.wiring=callback")
-  assert "devices=3 but this process has" in refused(done)
+  done = bitzero(*command, "--config.mesh.data=3")
+  assert "is 3 devices, but this process has" in refused(done)
   done = bitzero(*command, "--config.heldout.tasks=4000")
   assert done.returncode == 2
   assert "held-out tasks found" in done.stderr.splitlines()[-1]

@@ -19,7 +19,7 @@ INPUTS = ("[3, 1, 2]", "[5, 5]", "[4]")
 
 @pytest.fixture(scope="module")
 def mesh():
-  return Mesh(np.array(jax.devices()[:1]), (bridge.DATA_AXIS,))
+  return Mesh(np.array(jax.devices()[:1]), ("data",))
 
 
 @pytest.fixture(scope="module")
