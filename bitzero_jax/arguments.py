@@ -41,6 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
     "--config", required=True, help="an experiment file; --config.KEY=VALUE too"
   )
   train.add_argument("--workdir", required=True, help="folder of the run")
+  _add_distributed(train)
 
   evaluate = verb("evaluate", "examine a trained model")
   _add_model(evaluate)
@@ -145,6 +146,41 @@ def make_parser() -> argparse.ArgumentParser:
   )
   part.add_argument("--tokens", type=int, default=256, help="decoded each time")
   return parser
+
+
+def _add_distributed(parser: argparse.ArgumentParser) -> None:
+  parser.add_argument(
+    "--distributed",
+    action="store_true",
+    help="one of several processes; start the same command on each worker",
+  )
+  parser.add_argument(
+    "--coordinator",
+    metavar="HOST:PORT",
+    help="of process 0, where the cluster (TPU VMs, GKE, Slurm) does not tell",
+  )
+  parser.add_argument("--processes", type=int, help="in all; likewise")
+  parser.add_argument("--process", type=int, help="number of this; likewise")
+
+
+def check_distributed(options: argparse.Namespace) -> None:
+  """The three go together, and with --distributed."""
+  given = {
+    name: getattr(options, name)
+    for name in ("coordinator", "processes", "process")
+  }
+  missing = [f"--{name}" for name, value in given.items() if value is None]
+  if len(missing) == len(given):
+    return
+  if not options.distributed:
+    fail("--coordinator, --processes and --process go with --distributed")
+  if missing:
+    fail(f"--distributed needs {' and '.join(missing)} too, or none of them")
+  if not 0 <= options.process < options.processes:
+    fail(
+      f"--process={options.process} must be in 0 ... --processes - 1 = "
+      f"{options.processes - 1}"
+    )
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

@@ -172,6 +172,8 @@ def build_model(config: Any, place: Place = as_it_is) -> Transformer:
       config.quant.activations, config.quant.product
     ],
     place=place,
+    scan=config.model.scan,
+    remat=config.model.remat,
   )
 
 

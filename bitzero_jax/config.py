@@ -62,6 +62,10 @@ def default() -> Any:
   c.model.activation = "silu"  # of the gate; stock llama.cpp runs "silu" alone
   c.model.rope_theta = 10000.0  # base of the rotary angles
   c.model.dtype = "float32"  # of the forward pass; parameters stay float32
+  c.model.scan = False  # all blocks but the last as one loop: a deep model then
+  # compiles like a shallow one. Parameters and checkpoints are the same
+  c.model.remat = "none"  # what the backward pass works out again: "dots", all
+  # but products with kernels, or "full", each block
 
   c.quant = ConfigDict()
   c.quant.weights = "absmean"  # quantizer of every matrix but the embedding

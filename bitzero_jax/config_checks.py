@@ -34,6 +34,7 @@ CHOICES = {
   "language.weights": ("hand", "uniform"),
   "model.activation": ("silu", "relu2"),
   "model.dtype": ("float32", "bfloat16"),
+  "model.remat": ("none", "dots", "full"),
   "quant.weights": QUANTIZERS,
   "quant.activations": ("int8", "none"),
   "quant.product": ("float", "integer"),

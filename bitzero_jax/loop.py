@@ -6,6 +6,7 @@ them is a `Run` (`run.py`), in a folder of its own.
 
 import contextlib
 import gc
+import os
 import statistics
 import time
 from collections.abc import Sequence
@@ -22,8 +23,8 @@ from bitzero_jax import config as config_lib
 from bitzero_jax.evaluate.exam import Exam
 from bitzero_jax.evaluate.examine import Examiner, examiner, examiners
 from bitzero_jax.parts import Trace
-from bitzero_jax.run import Run, RunError, first_round, plan
-from bitzero_jax.runtime import checkpoint, overview, workdir
+from bitzero_jax.run import Follower, Plan, Run, RunError, plan_together
+from bitzero_jax.runtime import checkpoint, overview, processes, workdir
 from bitzero_jax.runtime.compiling import describe_cache
 from bitzero_jax.runtime.pace import Pace, Work, peak_mb
 from bitzero_jax.runtime.profile import Profile
@@ -52,22 +53,27 @@ def train(config: Any, folder: Path) -> dict[str, float]:
       often. The last good checkpoint stands.
   """
   started = time.monotonic()
-  plans = plan(config, folder)
-  first = first_round(plans)
-  stop = Stop()
+  plans, first = plan_together(config, folder)
+  build.build_mesh(config)
+  stop, lead = Stop(), processes.first()
   with (
     stop.listening(),
-    build.build_executor(config) as executor,
-    Progress(config_lib.total_updates(config)) as progress,
+    processes.together(lambda: build.build_executor(config)) as executor,
+    open(os.devnull, "w") as nowhere,
+    Progress(
+      config_lib.total_updates(config), None if lead else nowhere
+    ) as progress,
     ThreadPoolExecutor(1) as background,
     contextlib.ExitStack() as opened,
   ):
     judge = Judge(executor, config.language.pairs)
-    build.build_mesh(config)
-    for one in plans:
-      if one.resumed:
-        workdir.check_engine(one.folder, executor.engine.name)
+    processes.together(lambda: _check_engines(plans, executor))
     progress.note(f"executor: {executor.engine.name}, {executor.tier}")
+    if processes.count() > 1:
+      progress.note(
+        f"{processes.count()} processes, {len(jax.devices())} devices, each "
+        "with an executor of its own"
+      )
     compiling = None
     if first != config.rounds:
       progress.note(describe_cache())
@@ -75,23 +81,40 @@ def train(config: Any, folder: Path) -> dict[str, float]:
       compiling = background.submit(
         build.build_round, config, judge, background
       )
-    exams = [build.build_exam(one.config, judge) for one in plans]
-    for one in plans:
-      workdir.begin(one.folder, config_lib.to_json(one.config))
-    runs = [
-      Run(
-        one,
-        exam,
-        sitting,
-        executor,
-        opened.enter_context(checkpoint.opened(one.folder)),
-      )
-      for one, exam, sitting in zip(
-        plans, exams, _examiners(config, exams, executor, judge), strict=True
-      )
+    exams = processes.from_first(lambda: _begin(plans, judge))
+    saving = [
+      opened.enter_context(checkpoint.opened(one.folder)) for one in plans
     ]
+    runs: list[Run]
+    if lead:
+      sitting = _examiners(config, exams, executor, judge)
+      runs = [
+        Run(one, exam, sat, executor, saves)
+        for one, exam, sat, saves in zip(
+          plans, exams, sitting, saving, strict=True
+        )
+      ]
+    else:
+      runs = [
+        Follower(one, exam, saves)
+        for one, exam, saves in zip(plans, exams, saving, strict=True)
+      ]
     loop = _Loop(config, runs, executor, judge, progress, stop, started)
     return loop.go(compiling, first)
+
+
+def _check_engines(plans: list[Plan], executor: Executor) -> None:
+  for one in plans:
+    if one.resumed:
+      workdir.check_engine(one.folder, executor.engine.name)
+
+
+def _begin(plans: list[Plan], judge: Judge) -> list[Exam]:
+  """Draws the exams, and then the folders may be written."""
+  exams = [build.build_exam(one.config, judge) for one in plans]
+  for one in plans:
+    workdir.begin(one.folder, config_lib.to_json(one.config))
+  return exams
 
 
 def _examiners(
@@ -127,6 +150,7 @@ class _Loop:
     self.progress = progress
     self.stop = stop
     self.started = started
+    self.mesh = build.build_mesh(config)
     self.work = Work(
       *build.rows_a_round(config), tasks=config.propose.candidates
     )
@@ -179,9 +203,7 @@ class _Loop:
           "another seed had not saved them"
         )
     barred = [run.exam.tasks.behaviour for run in self.runs]
-    shardings = build.build_shardings(
-      self.runs[0].plan.config, build.build_mesh(self.config)
-    )
+    shardings = build.build_shardings(self.runs[0].plan.config, self.mesh)
     fresh = build.build_states(self.config, barred, shardings)
     states = [
       run.restore(state, first)
@@ -194,7 +216,8 @@ class _Loop:
       run.describe(state, environment)
       for run, state in zip(self.runs, states, strict=True)
     ]
-    Console(stderr=True).print(overview.table(rows[0]))
+    if processes.first():
+      Console(stderr=True).print(overview.table(rows[0]))
     return seeds.together(states)
 
   def _rounds(
@@ -212,10 +235,11 @@ class _Loop:
       if number == first + 1:
         useful_after = time.monotonic() - self.started
       # Asked once: a signal that comes later must not skip this round's save.
-      stopping = bool(self.stop.by)
+      failed, stopped = processes.agree(self._failure(), self.stop.by)
+      stopping = bool(stopped)
       last = number == config.rounds or stopping
       step = number * config.learn.updates
-      lines = self._check(measured, state, step)
+      lines = self._check(measured, state, step, failed)
       examine = number % every.evaluate == 0 or number == 1 or last
       save = number % every.save == 0 or last
       states = self._apart(state) if examine or save else []
@@ -230,7 +254,7 @@ class _Loop:
           run.save(number, mine)
       self.progress.update(step, values)
       if stopping:
-        self.progress.note(f"{self.stop.by}: saved after round {number}")
+        self.progress.note(f"{stopped}: saved after round {number}")
         break
     rows = (number - first) * self.work.rows * len(self.runs)
     self.summary = {
@@ -244,8 +268,12 @@ class _Loop:
     """The state of each seed."""
     return [state] if len(self.runs) == 1 else self.split(state)
 
+  def _failure(self) -> str:
+    """What this process's executor met, or ""."""
+    return "" if self.judge.failure is None else repr(self.judge.failure)
+
   def _check(
-    self, measured: dict[str, Any], state: LoopState, step: int
+    self, measured: dict[str, Any], state: LoopState, step: int, failed: str
   ) -> list[dict[str, Any]]:
     """Raises where something is wrong; returns each run's metrics."""
     counted = (measured, state.verdicts, state.unknown)
@@ -253,9 +281,9 @@ class _Loop:
     for run, (values, _, _) in zip(self.runs, fetched, strict=True):
       run.check_loss(values, step)
     # Asked after the loss: a model that is not finite writes no programs.
-    if self.judge.failure is not None:
+    if failed:
       raise RunError(
-        f"verification failed at update {step}: {self.judge.failure!r}; "
+        f"verification failed at update {step}: {failed}; "
         f"{self.runs[0].last_good()}"
       )
     lines = []
@@ -282,11 +310,15 @@ class _Loop:
     self.examined = True
     with note:
       lines = [
-        line | run.examine(state.params, step)
+        line | run.examine(self._whole(state.params), step)
         for run, state, line in zip(self.runs, states, lines, strict=True)
       ]
     pace.evaluating += time.monotonic() - begin
     return lines
+
+  def _whole(self, params: Any) -> Any:
+    """Parameters for an exam, which one device sits."""
+    return params if self.mesh.size == 1 else processes.whole(params)
 
   def _write(
     self, lines: list[dict[str, Any]], step: int, number: int, pace: Pace

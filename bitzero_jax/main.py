@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,13 @@ from bitzero_jax import arguments
 def _train(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   config = arguments.read_config(options.config, overrides)
   _keep_compiled(config.cache)
+  arguments.check_distributed(options)
+  if options.distributed:
+    return _train_together(config, options)
+  return _train_here(config, options)
+
+
+def _train_here(config: Any, options: argparse.Namespace) -> int:
   from bitzero_jax import loop
 
   try:
@@ -29,6 +37,20 @@ def _train(options: argparse.Namespace, overrides: Sequence[str]) -> int:
     sys.stderr.write(f"bitzero: {error}\n")
     return 1
   return 0
+
+
+def _train_together(config: Any, options: argparse.Namespace) -> int:
+  """As one of several processes: none outlives a failure of another."""
+  from bitzero_jax.runtime import processes
+
+  with arguments.bad_input():
+    processes.start(options.coordinator, options.processes, options.process)
+  try:
+    return _train_here(config, options)
+  except BaseException as error:
+    if not isinstance(error, SystemExit):
+      traceback.print_exc()
+    processes.leave(2 if isinstance(error, SystemExit) else 1)
 
 
 @contextlib.contextmanager

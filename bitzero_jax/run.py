@@ -17,7 +17,13 @@ from bitzero_jax.evaluate.graded import to_record
 from bitzero_jax.language import render
 from bitzero_jax.quant import tree
 from bitzero_jax.quant.tree import TensorRow
-from bitzero_jax.runtime import checkpoint, metrics, overview, workdir
+from bitzero_jax.runtime import (
+  checkpoint,
+  metrics,
+  overview,
+  processes,
+  workdir,
+)
 from bitzero_jax.state import KINDS, REASONS, SOURCES, LoopState
 from bitzero_jax.verify.executor import Executor
 
@@ -61,6 +67,34 @@ def plan(config: Any, folder: Path) -> list[Plan]:
     resumed = workdir.check(place, mine.to_dict())
     plans.append(Plan(mine, place, resumed, f"seed {mine.seed}: "))
   return plans
+
+
+def plan_together(config: Any, folder: Path) -> tuple[list[Plan], int]:
+  """`plan` and `first_round`, as process 0 sees the folder, for all of them.
+
+  Raises:
+    ValueError: as for these.
+    RuntimeError: process 0 raised it, or another was started otherwise.
+  """
+  said = config_lib.to_json(config)
+  if processes.from_first(lambda: said) != said:
+    here = ValueError("this process has another config than process 0")
+  else:
+    here = None
+  plans: list[Plan] = []
+
+  def look() -> tuple[list[bool], int]:
+    plans.extend(plan(config, folder))
+    return [one.resumed for one in plans], first_round(plans)
+
+  def same() -> None:
+    if here is not None:
+      raise here
+
+  processes.together(same)
+  resumed, first = processes.from_first(look)
+  # Of several processes there is one seed: several share one device.
+  return plans or [Plan(config, folder, resumed[0], "")], first
 
 
 def first_round(plans: list[Plan]) -> int:
@@ -205,6 +239,13 @@ class Run:
       )
 
   def examine(self, params: Any, step: int) -> dict[str, float]:
+    """Sits every exam in process 0; its metrics, in all processes."""
+    values = processes.from_first(lambda: self.sit(params, step))
+    if self._settled(step):
+      self.score = primary.score(self.plan.config.heldout.primary, values)
+    return values
+
+  def sit(self, params: Any, step: int) -> dict[str, float]:
     """Sits every exam, keeps each task's grade, returns the metrics."""
     sat = {suite: sit(params) for suite, sit in self._examiners.items()}
     self._graded.write(step, [to_record(*item) for item in sat.items()])
@@ -213,8 +254,6 @@ class Run:
       room = "eval/" if suite == "heldout" else f"eval/{suite}/"
       for name, value in summarize(graded).items():
         values[room + name.removeprefix("eval/")] = value
-    if self._settled(step):
-      self.score = primary.score(self.plan.config.heldout.primary, values)
     return values | {"eval/constant": self.constant}
 
   def _settled(self, step: int) -> bool:
@@ -251,6 +290,45 @@ class Run:
     """Writes the report."""
     defaults = config_lib.default().to_dict()
     return report.write_report(self.plan.folder, defaults=defaults)
+
+
+class Follower(Run):
+  """A run as every process but 0 has it: it saves, and writes nothing else."""
+
+  def __init__(
+    self, plan: Plan, exam: Exam, checkpoints: checkpoint.Checkpoints
+  ):
+    """Takes the plan and the exam, which others sit."""
+    self.plan = plan
+    self.exam = exam
+    self.constant = math.nan
+    self.checkpoints = checkpoints
+    self.score = None
+
+  def describe(
+    self, state: LoopState, environment: dict[str, Any]
+  ) -> list[TensorRow]:
+    return []
+
+  def _describe_tensors(self, state: LoopState) -> list[TensorRow]:
+    return []
+
+  def open(self, files: contextlib.ExitStack, step: int) -> None:
+    pass
+
+  def sit(self, params: Any, step: int) -> dict[str, float]:
+    return {}
+
+  def write(
+    self, step: int, seconds: float, values: dict[str, Any]
+  ) -> dict[str, Any]:
+    return values
+
+  def write_tasks(self, step: int, trace: Any, number: int) -> None:
+    pass
+
+  def report(self) -> Path:
+    return self.plan.folder
 
 
 def _proposals(trace: Any, number: int) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ import pytest
 from flax import struct
 
 from bitzero_jax import wiring
+from bitzero_jax.runtime import mesh
 from bitzero_jax.seeds import Host
 from bitzero_jax.state import Proposed
 
@@ -30,6 +31,7 @@ class Toy:
       propose=lambda state: proposals(state.round + 1),
       solve=lambda state, outcome: (state.round, f"answers to {outcome}"),
       learn=self.learn,
+      mesh=mesh.make(1, 1, 1),
     )
 
   def check(self, candidates, bounds):

@@ -27,6 +27,12 @@ from bitzero_jax.models.layers import (
 )
 
 PAD = 0
+# What of a block the backward pass keeps; "none" is of no rematerialization.
+REMAT: dict[str, Any] = {
+  "none": None,
+  "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+  "full": jax.checkpoint_policies.nothing_saveable,
+}
 
 
 def identity(x: jax.Array) -> jax.Array:
@@ -98,6 +104,10 @@ class Transformer(nn.Module):
       same shape and dtype. Not applied to the input of the head.
     place: lays arrays out over the devices of a mesh, by the names of their
       axes: rows are "batch", heads "heads", hidden features "mlp".
+    scan: run all blocks but the last as one loop, so that a deep model compiles
+      like a shallow one. Parameters are the same either way.
+    remat: what the backward pass works out again: "none", "dots" (all but the
+      products with kernels) or "full" (each block from its input).
 
   Raises:
     ValueError: attributes that do not fit together; raised at construction.
@@ -119,6 +129,8 @@ class Transformer(nn.Module):
   zero_init_head: bool = True
   quantize_activations: ActivationQuantizer = identity
   place: Place = as_it_is
+  scan: bool = False
+  remat: str = "none"
 
   def __post_init__(self):
     _check(self)
@@ -134,24 +146,30 @@ class Transformer(nn.Module):
       embedding_init=nn.initializers.normal(self.width**-0.5),
     )
     self.blocks = [
-      Block(
-        width=self.width,
-        heads=self.heads,
-        kv_heads=self.kv_heads,
-        hidden=self.hidden,
-        activation=self.activation,
-        eps=self.eps,
-        # Two branches a block add up to unit size at the start.
-        out_gain=(2 * self.layers) ** -0.5,
-        quantize=self.quantize_activations,
-        place=self.place,
-        name=f"layers_{index}",
-      )
-      for index in range(self.layers)
+      self._block(name=f"layers_{index}") for index in range(self.layers)
     ]
     initializers = nn.initializers
     first = initializers.zeros if self.zero_init_head else initializers.ones
     self.norm = RMSNorm(self.eps, first)
+
+  def _block(self, **options) -> Block:
+    rematerialized = nn.remat(
+      Block, static_argnums=(5,), policy=REMAT[self.remat]
+    )
+    make = Block if self.remat == "none" else rematerialized
+    return make(
+      width=self.width,
+      heads=self.heads,
+      kv_heads=self.kv_heads,
+      hidden=self.hidden,
+      activation=self.activation,
+      eps=self.eps,
+      # Two branches a block add up to unit size at the start.
+      out_gain=(2 * self.layers) ** -0.5,
+      quantize=self.quantize_activations,
+      place=self.place,
+      **options,
+    )
 
   def __call__(
     self,
@@ -269,12 +287,35 @@ class Transformer(nn.Module):
     x = self.place(x, "batch", None, None)
     head_width = self.width // self.heads
     angles = rotary_angles(positions, head_width, self.rope_theta)
-    for index, block in enumerate(self.blocks):
+    first = 0
+    if self.scan and self.layers > 2 and not self.is_initializing():
+      first = self.layers - 1
+      x, cache = self._scanned(first, x, angles, visible, cache)
+    for index, block in enumerate(self.blocks[first:], first):
       if last is not None and index == self.layers - 1:
         visible = visible[:, visible.shape[1] - last :]
       x, cache = block(x, angles, visible, cache, index)
       x = self.place(x, "batch", None, None)
     return self.norm(x), cache
+
+  def _scanned(self, count, x, angles, visible, cache) -> tuple[jax.Array, Any]:
+    """The first `count` blocks, of which one is compiled."""
+    held = self.variables["params"]
+    layers = [held[f"layers_{index}"] for index in range(count)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *layers)
+    block = self.clone(remat="none", parent=None)._block(parent=None)
+
+    def step(carry, layer):
+      params, index = layer
+      x, cache = block.apply(
+        {"params": params}, carry[0], angles, visible, carry[1], index
+      )
+      return (self.place(x, "batch", None, None), cache), None
+
+    if self.remat != "none":
+      # A loop keeps what it is told to: nothing can be merged across its turns.
+      step = jax.checkpoint(step, prevent_cse=False, policy=REMAT[self.remat])
+    return jax.lax.scan(step, (x, cache), (stacked, jnp.arange(count)))[0]
 
 
 def _check_matrix(tokens: jax.Array) -> None:
@@ -302,5 +343,7 @@ def _check(model: Transformer) -> None:
   if model.activation not in ACTIVATIONS:
     allowed = ", ".join(ACTIVATIONS)
     raise ValueError(f"activation={model.activation!r} must be in: {allowed}")
+  if model.remat not in REMAT:
+    raise ValueError(f"remat={model.remat!r} must be in: {', '.join(REMAT)}")
   if jnp.dtype(model.dtype) not in (jnp.float32, jnp.bfloat16):
     raise ValueError(f"dtype={model.dtype} must be float32 or bfloat16")

@@ -38,6 +38,12 @@ class Checkpoints:
         ),
       ]
     )
+    # Processes save together. Who only reads may be alone.
+    here = jax.process_index()
+    together = ocp.options.MultiprocessingOptions()
+    alone = ocp.options.MultiprocessingOptions(
+      primary_host=here, active_processes={here}
+    )
     self._manager = ocp.CheckpointManager(
       folder,
       item_handlers=ocp.StandardCheckpointHandler(),
@@ -46,6 +52,7 @@ class Checkpoints:
         preservation_policy=keep,
         best_fn=lambda metrics: metrics["score"],
         read_only=not create,
+        multiprocessing_options=together if create else alone,
       ),
     )
 

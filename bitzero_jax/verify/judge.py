@@ -6,6 +6,7 @@ and the first failure is kept for the loop to report.
 
 import contextlib
 import functools
+import threading
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -78,6 +79,7 @@ class Judge:
     self.executor = executor
     self._pairs = pairs
     self._behaviours: dict[str, Behaviour] = {}
+    self._checking = threading.Lock()  # each device of a mesh may call
     self.failure: Exception | None = None
     self.seconds = 0.0
 
@@ -99,7 +101,7 @@ class Judge:
       identity=np.zeros(rows, bool),
     )
     limits = [np.broadcast_to(bound, rows).tolist() for bound in bounds]
-    with self._guard():
+    with self._guard(), self._checking:
       # Here alone: a program of this batch that is known is not probed again.
       if len(self._behaviours) >= _REMEMBERED:
         self._behaviours.clear()

@@ -219,3 +219,35 @@ def test_the_sizes_have_the_parameters_they_say():
   }
   with pytest.raises(ValueError, match="size='huge' must be in: tiny"):
     size("huge")
+
+
+@pytest.mark.parametrize(
+  "options",
+  [{"scan": True}, {"remat": "dots"}, {"scan": True, "remat": "full"}],
+  ids=["scan", "remat", "both"],
+)
+def test_a_loop_over_blocks_and_remat_compute_the_same(options):
+  model, params = build(layers=4)
+  other = model.clone(**options)
+  tokens = draw(3, 6)
+  init = jax.eval_shape(other.init, jax.random.key(0), tokens)["params"]
+  assert jax.tree.map(jnp.shape, init) == jax.tree.map(jnp.shape, params)
+
+  def loss(model, params):
+    logits = model.apply({"params": params}, tokens, last=2)
+    return jnp.mean(jnp.square(logits)), logits
+
+  def read(model, params):
+    options = {"slots": 8, "method": "prefill"}
+    _, cache = model.apply({"params": params}, tokens, **options)
+    return model.apply({"params": params}, tokens[:, 0], cache, method="decode")
+
+  def both(model):
+    step = jax.value_and_grad(lambda p: loss(model, p), has_aux=True)
+    return jax.jit(lambda p: (step(p), read(model, p)))(params)
+
+  jax.tree.map(
+    lambda one, two: np.testing.assert_allclose(one, two, 1e-4, 1e-5),
+    both(other),
+    both(model),
+  )

@@ -1,0 +1,123 @@
+"""Several processes that run one program, on one host or on many.
+
+Compiled code crosses processes by itself. What the hosts must agree on beside
+it, a signal, a failure, a folder's state, goes through here. Of one process all
+of this is nothing.
+"""
+
+import os
+import pickle
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+T = TypeVar("T")
+_WORD = 512  # bytes of what a process says
+
+
+def start(address: str | None, count: int | None, number: int | None) -> None:
+  """Joins the other processes, before anything else asks JAX for devices.
+
+  Args:
+    address: HOST:PORT of process 0; None where the cluster tells: TPU VMs, GKE,
+      Slurm, Open MPI.
+    count: processes in all; None likewise.
+    number: of this one, from 0; None likewise.
+
+  Raises:
+    ValueError: nothing tells what is missing.
+    RuntimeError: the others cannot be reached.
+  """
+  jax.distributed.initialize(address, count, number)
+
+
+def leave(status: int) -> NoReturn:
+  """Ends this process at once, after a failure.
+
+  The usual way out waits for the others, who may wait for this one.
+  """
+  sys.stderr.flush()
+  os._exit(status)
+
+
+def count() -> int:
+  """Processes in all."""
+  return jax.process_count()
+
+
+def first() -> bool:
+  """Whether this is process 0, which alone writes what people read."""
+  return jax.process_index() == 0
+
+
+def agree(*words: str) -> list[str]:
+  """What any process says, heard by all; every process must ask.
+
+  Args:
+    words: this process's; "" where it has nothing to say.
+
+  Returns:
+    Of each, what the first process said that said anything, with its number in
+    front where there are several.
+  """
+  if count() == 1:
+    return list(words)
+  said = np.zeros((len(words), _WORD), np.uint8)
+  for row, word in zip(said, words, strict=True):
+    text = word.encode()[:_WORD]
+    row[: len(text)] = np.frombuffer(text, np.uint8)
+  heard = multihost_utils.process_allgather(said)  # [P, words, _WORD]
+  result = []
+  for rows in np.moveaxis(heard, 1, 0):
+    texts = [bytes(row).rstrip(b"\0").decode(errors="ignore") for row in rows]
+    spoken = [f"process {i}: {text}" for i, text in enumerate(texts) if text]
+    result.append(spoken[0] if spoken else "")
+  return result
+
+
+def together(act: Callable[[], T]) -> T:
+  """Does it in every process; where it fails in one, it fails in all.
+
+  Raises:
+    RuntimeError: it failed in another process; the message says in which.
+  """
+  if count() == 1:
+    return act()
+  done, error = None, None
+  try:
+    done = act()
+  except Exception as caught:
+    error = caught
+  (word,) = agree("" if error is None else str(error) or repr(error))
+  if error is not None:
+    raise error
+  if word:
+    raise RuntimeError(word)
+  return done  # type: ignore[return-value]
+
+
+def from_first(act: Callable[[], T]) -> T:
+  """What it gives in process 0, in every process; others do not call it.
+
+  Raises:
+    RuntimeError: it failed there.
+  """
+  if count() == 1:
+    return act()
+  mine = together(act if first() else lambda: None)
+  data = np.frombuffer(pickle.dumps(mine), np.uint8)
+  size = int(multihost_utils.broadcast_one_to_all(np.int32(data.size)))
+  sent = data if first() else np.zeros(size, np.uint8)
+  return pickle.loads(bytes(multihost_utils.broadcast_one_to_all(sent)))
+
+
+def whole(record: Any) -> Any:
+  """Arrays of all processes as numpy in each; every process must ask."""
+  leaves = jax.tree.leaves(record)
+  if all(leaf.is_fully_addressable for leaf in leaves):
+    return jax.device_get(record)
+  return multihost_utils.process_allgather(record, tiled=True)
