@@ -102,6 +102,23 @@ def make_parser() -> argparse.ArgumentParser:
   verify = verb("verify", "run programs in JSON lines, write verdicts")
   verify.add_argument("file", help="JSON lines, or - for standard input")
 
+  plan = verb("plan", "compile a round for a TPU slice that is not here")
+  plan.add_argument(
+    "--config", required=True, help="an experiment file; --config.KEY=VALUE too"
+  )
+  plan.add_argument(
+    "--topology", required=True, help="the slice, as v5e:16x16 or v5p:4x4x4"
+  )
+  plan.add_argument(
+    "--tries", type=int, default=4, help="configs compiled until one fits"
+  )
+  plan.add_argument(
+    "--timeout", type=int, default=3600, help="seconds for one of them"
+  )
+  plan.add_argument(
+    "--json", action="store_true", help="one JSON object a config, on a line"
+  )
+
   bench = verb("bench", "measure a part of the house")
   parts = bench.add_subparsers(dest="part", required=True, metavar="PART")
   text = "verdicts per core-second, beside other executors"

@@ -261,6 +261,30 @@ def _verify(options: argparse.Namespace) -> int:
   return 0
 
 
+def _plan(options: argparse.Namespace, overrides: Sequence[str]) -> int:
+  config = arguments.read_config(options.config, overrides)
+  with arguments.bad_input():
+    from bitzero_jax.plan import search, table, topology
+
+    if options.tries < 1 or options.timeout < 1:
+      raise ValueError(
+        f"--tries={options.tries} and --timeout={options.timeout} must be at "
+        "least 1"
+      )
+    where = topology.parse(options.topology)
+    search.need_libtpu()
+    fits = False
+    for trial in search.search(
+      config, where, options.tries, options.timeout, arguments.say
+    ):
+      fits = trial.fits
+      if options.json:
+        print(json.dumps(table.record(config.name, trial)), flush=True)
+      else:
+        print("\n".join([*table.lines(config.name, trial), ""]), flush=True)
+  return 0 if fits else 1
+
+
 def _bench(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   if options.part == "kernels":
     return _bench_kernels(options)
@@ -387,6 +411,7 @@ def _dispatch(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   takes_overrides = {
     "bench": _bench,
     "evaluate": _evaluate,
+    "plan": _plan,
     "solve": _solve,
   }
   if options.verb in takes_overrides:
