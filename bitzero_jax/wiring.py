@@ -85,7 +85,8 @@ def callback(
   jit = functools.partial(jax.jit, donate_argnums=0, in_shardings=(mine,))
   stepping = jit(step, out_shardings=(mine, everywhere, everywhere))
   beginning = jit(begin, out_shardings=mine)
-  return Round(beginning, compiled(stepping.trace(like)), waited)
+  with mesh_lib.traced(mesh):
+    return Round(beginning, compiled(stepping.trace(like)), waited)
 
 
 class Stages(NamedTuple):
@@ -138,7 +139,9 @@ def traces(
 
   def trace(stage, out, *arguments, **options):
     stage = seeds_lib.each(functools.partial(stage, parts), seeds)
-    return jax.jit(stage, out_shardings=out, **options).trace(*arguments)
+    stage = jax.jit(stage, out_shardings=out, **options)
+    with mesh_lib.traced(mesh):
+      return stage.trace(*arguments)
 
   def spread(shapes):
     return placement.with_shardings(shapes, by_rows(shapes))

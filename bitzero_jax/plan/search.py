@@ -8,8 +8,6 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from ml_collections import ConfigDict
-
 from bitzero_jax.config_checks import validate
 from bitzero_jax.plan.program import Program
 from bitzero_jax.plan.resident import Resident
@@ -107,7 +105,7 @@ def changed(config: Any, settings: dict[str, Any]) -> Any:
   Raises:
     ValueError: it is not valid.
   """
-  made = ConfigDict(config)
+  made = config.copy_and_resolve_references()  # a plain copy shares rooms
   made.update_from_flattened_dict(settings)
   validate(made)
   return made

@@ -30,13 +30,14 @@ def lines(name: str, trial: Trial) -> list[str]:
   if trial.programs:
     made += [
       "",
-      "| stage | temporaries, GiB | peak, GiB | collectives | traced, s | "
-      "compiled, s |",
-      "|---|---:|---:|---|---:|---:|",
+      "| stage | temporaries, GiB | peak, GiB | collectives | largest "
+      "gathered, GiB | traced, s | compiled, s |",
+      "|---|---:|---:|---|---:|---:|---:|",
     ]
     made += [
       f"| {p.stage} | {_gib(p.temporaries)} | {_gib(trial.peak(p))} | "
-      f"{_calls(p.collectives)} | {p.lowering:.0f} | {p.compiling:.0f} |"
+      f"{_calls(p.collectives)} | {_gib(p.gathered)} | {p.lowering:.0f} | "
+      f"{p.compiling:.0f} |"
       for p in trial.programs
     ]
   return [*made, "", verdict(trial)]

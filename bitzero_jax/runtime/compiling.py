@@ -21,7 +21,8 @@ def compiled(traced: Any) -> Callable[..., Any]:
 
 def describe_cache() -> str:
   """One line: where compiled programs are kept for the next start."""
-  folder = jax.config.jax_compilation_cache_dir
-  if not folder or not jax.config.jax_enable_compilation_cache:
+  config: Any = jax.config  # its fields are known when it runs
+  folder = config.jax_compilation_cache_dir
+  if not folder or not config.jax_enable_compilation_cache:
     return "compiled programs are not kept for the next start"
   return f"compiled programs are kept in {folder}"

@@ -9,6 +9,7 @@ is, and the compiler puts the communication in. One device is a mesh like any
 other, and its program is the one without a mesh.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -82,6 +83,11 @@ def placing(mesh: Mesh) -> Place:
     return jax.lax.with_sharding_constraint(x, sharding(mesh, *names))
 
   return place
+
+
+def traced(mesh: Mesh) -> contextlib.AbstractContextManager[Any]:
+  """What a program for the mesh is traced in, so that its parts can ask."""
+  return jax.sharding.use_abstract_mesh(mesh.abstract_mesh)
 
 
 def rows_here(record: Any) -> Any:

@@ -1,6 +1,6 @@
 """100 million ternary weights, to plan for a TPU.
 
-Run:      bitzero plan --config=experiments/scale/ternary_100m.py \
+Run:      bitzero plan --config=experiments/scale/ternary_100m.py
           --topology=v5e:1x1
 Takes:    minutes on 2 CPU cores; compiles, and nothing is trained.
 Expect:   see "Plan for a TPU" in README.md. Never trained.

@@ -1,6 +1,6 @@
 """6.5 billion ternary weights, shaped as LLaMA 7B (arXiv:2302.13971).
 
-Run:      bitzero plan --config=experiments/scale/ternary_7b.py \
+Run:      bitzero plan --config=experiments/scale/ternary_7b.py
           --topology=v5e:8x8
 Takes:    minutes on 2 CPU cores; compiles, and nothing is trained.
 Expect:   see "Plan for a TPU" in README.md. Never trained.
@@ -28,4 +28,10 @@ def get_config():
   c.solve.fresh_rows = 256
   c.learn.rows = (768, 640, 640)
   c.pool.capacity = 32768
+  # BitNet's recipe. Muon multiplies whole matrices, which it would gather.
+  c.optimizer.name = "adamw"
+  c.optimizer.schedule = "two_stage"
+  c.optimizer.learning_rate = 1.2e-3
+  c.optimizer.weight_decay = 0.1
+  c.optimizer.decay_until = 0.5
   return c
