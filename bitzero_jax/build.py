@@ -488,7 +488,7 @@ def build_mesh(config: Any, devices: Sequence[Any] | None = None) -> Mesh:
 
 def build_shardings(config: Any, mesh: Mesh) -> LoopState:
   """Where each array of the state lies: a sharding in the place of each."""
-  return placement.of_state(mesh, state_shape(config))
+  return placement.of_state(mesh, build_states_shape(config))
 
 
 def build_round(
@@ -513,7 +513,7 @@ def build_round(
     check,
     grade,
     lambda: judge.seconds,
-    state_shape(config),
+    build_states_shape(config),
     mesh,
   )
 
@@ -527,7 +527,7 @@ def build_stages(config: Any) -> wiring.Stages:
 def build_traces(config: Any, mesh: Mesh) -> wiring.Traces:
   """The round's three stages, to be traced for a mesh of any devices."""
   shape = functools.partial(bridge.outcome_shape, pairs=config.language.pairs)
-  like = state_shape(config)
+  like = build_states_shape(config)
   return wiring.traces(
     build_parts(config, mesh), like, shape, mesh, config.seeds
   )
@@ -538,7 +538,7 @@ def build_host(config: Any, judge: Judge) -> seeds.Host:
   return seeds.host(judge.check, judge.grade, config.seeds)
 
 
-def state_shape(config: Any) -> LoopState:
+def build_states_shape(config: Any) -> LoopState:
   """Shapes and dtypes of the state of all seeds."""
   barred = [np.zeros((0, 2))] * config.seeds
   return jax.eval_shape(lambda: seeds.together(build_states(config, barred)))

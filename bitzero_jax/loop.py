@@ -9,7 +9,7 @@ import gc
 import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,9 @@ from rich.console import Console
 
 from bitzero_jax import build, seeds
 from bitzero_jax import config as config_lib
-from bitzero_jax.evaluate.exam import Exam
-from bitzero_jax.evaluate.examine import Examiner, examiner, examiners
 from bitzero_jax.parts import Trace
-from bitzero_jax.run import Follower, Plan, Run, RunError, plan_together
+from bitzero_jax.run import Run, RunError
+from bitzero_jax.runs import check_engines, open_runs, plan_together
 from bitzero_jax.runtime import checkpoint, overview, processes, workdir
 from bitzero_jax.runtime.compiling import describe_cache
 from bitzero_jax.runtime.pace import Pace, Work, peak_mb
@@ -53,8 +52,8 @@ def train(config: Any, folder: Path) -> dict[str, float]:
       often. The last good checkpoint stands.
   """
   started = time.monotonic()
-  plans, first = plan_together(config, folder)
   build.build_mesh(config)
+  plans, first = plan_together(config, folder)
   stop, lead = Stop(), processes.first()
   with (
     stop.listening(),
@@ -67,67 +66,27 @@ def train(config: Any, folder: Path) -> dict[str, float]:
     contextlib.ExitStack() as opened,
   ):
     judge = Judge(executor, config.language.pairs)
-    processes.together(lambda: _check_engines(plans, executor))
+    processes.together(lambda: check_engines(plans, executor))
     progress.note(f"executor: {executor.engine.name}, {executor.tier}")
     if processes.count() > 1:
       progress.note(
         f"{processes.count()} processes, {len(jax.devices())} devices, each "
         "with an executor of its own"
       )
+
+    def compile_round() -> Future[Round]:
+      return background.submit(build.build_round, config, judge, background)
+
     compiling = None
     if first != config.rounds:
       progress.note(describe_cache())
       progress.note("compiling the round while the held-out exam is drawn")
-      compiling = background.submit(
-        build.build_round, config, judge, background
-      )
-    exams = processes.from_first(lambda: _begin(plans, judge))
-    saving = [
-      opened.enter_context(checkpoint.opened(one.folder)) for one in plans
-    ]
-    runs: list[Run]
-    if lead:
-      sitting = _examiners(config, exams, executor, judge)
-      runs = [
-        Run(one, exam, sat, executor, saves)
-        for one, exam, sat, saves in zip(
-          plans, exams, sitting, saving, strict=True
-        )
-      ]
-    else:
-      runs = [
-        Follower(one, exam, saves)
-        for one, exam, saves in zip(plans, exams, saving, strict=True)
-      ]
+      compiling = compile_round()
+    runs = opened.enter_context(
+      open_runs(config, plans, executor, judge, progress.note)
+    )
     loop = _Loop(config, runs, executor, judge, progress, stop, started)
-    return loop.go(compiling, first)
-
-
-def _check_engines(plans: list[Plan], executor: Executor) -> None:
-  for one in plans:
-    if one.resumed:
-      workdir.check_engine(one.folder, executor.engine.name)
-
-
-def _begin(plans: list[Plan], judge: Judge) -> list[Exam]:
-  """Draws the exams, and then the folders may be written."""
-  exams = [build.build_exam(one.config, judge) for one in plans]
-  for one in plans:
-    workdir.begin(one.folder, config_lib.to_json(one.config))
-  return exams
-
-
-def _examiners(
-  config: Any, exams: Sequence[Exam], executor: Executor, judge: Judge
-) -> list[dict[str, Examiner]]:
-  """By suite, for each seed; the human-written functions are one for all."""
-  network = build.build_network(config)
-  suites = [{"heldout": own} for own in examiners(network, exams, judge)]
-  if config.heldout.human:
-    exam = build.build_human_exam(config, executor)
-    human = examiner(network, exam, judge)
-    suites = [suite | {"human": human} for suite in suites]
-  return suites
+    return loop.go(compiling, first, compile_round)
 
 
 class _Loop:
@@ -161,17 +120,30 @@ class _Loop:
     self.examined = False
     self.summary: dict[str, float] = {}
 
-  def go(self, compiling: Future[Round] | None, first: int) -> dict[str, float]:
-    """From the first state to the summary."""
+  def go(
+    self,
+    compiling: Future[Round] | None,
+    first: int,
+    compile_round: Callable[[], Future[Round]],
+  ) -> dict[str, float]:
+    """From the first state to the summary.
+
+    Args:
+      compiling: the round, None where no round seemed to be left.
+      first: round to go on from.
+      compile_round: begins to compile it, should there be one after all.
+    """
     config, progress = self.config, self.progress
     for run in self.runs:
       progress.note(
         f"{run.plan.label}held-out exam: {len(run.exam.pair)} tasks of each "
         f"type, best constant answer {run.constant:.1%}"
       )
-    state = self._state(first)
+    state, first = self._state(first)
     begin = first * config.learn.updates
     progress.resume(begin)
+    if compiling is None and first < config.rounds:
+      compiling = compile_round()
     done, values = first, {}
     with contextlib.ExitStack() as files:
       for run in self.runs:
@@ -184,17 +156,19 @@ class _Loop:
         state = state if first else one_round.begin(state)
         gc.freeze()  # or each collection walks all of JAX, a tenth of a round
         files.enter_context(self.profile)
-        # What crosses between host and device is asked for by name.
-        with jax.transfer_guard("disallow"):
-          done, values = self._rounds(state, first, one_round)
+        try:
+          # What crosses between host and device is asked for by name.
+          with jax.transfer_guard("disallow"):
+            done, values = self._rounds(state, first, one_round)
+        except OSError as error:  # the disk is full, or is gone
+          said = f"{error.filename or 'a file of the run'}: {error.strerror}"
+          raise RunError(f"{said}; {self.runs[0].last_good()}") from error
     for run in self.runs:
-      run.checkpoints.wait()
+      run.finish_saving()
     return self._finish(done, values)
 
-  def _state(self, first: int) -> LoopState:
-    """The state of all seeds after round `first`."""
-    if first:
-      self.progress.note(f"resuming after round {first}")
+  def _state(self, first: int) -> tuple[LoopState, int]:
+    """The state of all seeds after round `first`, or one before, and which."""
     for run in self.runs:
       held = run.checkpoints.last() or 0
       if held > first:
@@ -205,10 +179,9 @@ class _Loop:
     barred = [run.exam.tasks.behaviour for run in self.runs]
     shardings = build.build_shardings(self.runs[0].plan.config, self.mesh)
     fresh = build.build_states(self.config, barred, shardings)
-    states = [
-      run.restore(state, first)
-      for run, state in zip(self.runs, fresh, strict=True)
-    ]
+    states, first = self._restored(fresh, first)
+    if first:
+      self.progress.note(f"resuming after round {first}")
     environment = workdir.environment(
       self.executor.engine.name, self.executor.tier, len(self.runs)
     )
@@ -218,7 +191,31 @@ class _Loop:
     ]
     if processes.first():
       Console(stderr=True).print(overview.table(rows[0]))
-    return seeds.together(states)
+    return seeds.together(states), first
+
+  def _restored(
+    self, fresh: list[LoopState], first: int
+  ) -> tuple[list[LoopState], int]:
+    """Goes back, and says so, where a checkpoint is damaged.
+
+    Raises:
+      RunError: none can be read.
+    """
+    held = set.intersection(*(set(r.checkpoints.rounds()) for r in self.runs))
+    error = None
+    for number in sorted((n for n in held if n <= first), reverse=True) or [0]:
+      try:
+        states = processes.together(
+          lambda number=number: [
+            run.restore(state, number)
+            for run, state in zip(self.runs, fresh, strict=True)
+          ]
+        )
+        return states, number
+      except (checkpoint.CheckpointError, RuntimeError) as caught:
+        error = caught
+        self.progress.note(f"{caught}: going back to the one before")
+    raise RunError(f"no checkpoint can be read; the last to fail: {error}")
 
   def _rounds(
     self, state: LoopState, first: int, one_round: Round

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,34 +68,6 @@ def plan(config: Any, folder: Path) -> list[Plan]:
     resumed = workdir.check(place, mine.to_dict())
     plans.append(Plan(mine, place, resumed, f"seed {mine.seed}: "))
   return plans
-
-
-def plan_together(config: Any, folder: Path) -> tuple[list[Plan], int]:
-  """`plan` and `first_round`, as process 0 sees the folder, for all of them.
-
-  Raises:
-    ValueError: as for these.
-    RuntimeError: process 0 raised it, or another was started otherwise.
-  """
-  said = config_lib.to_json(config)
-  if processes.from_first(lambda: said) != said:
-    here = ValueError("this process has another config than process 0")
-  else:
-    here = None
-  plans: list[Plan] = []
-
-  def look() -> tuple[list[bool], int]:
-    plans.extend(plan(config, folder))
-    return [one.resumed for one in plans], first_round(plans)
-
-  def same() -> None:
-    if here is not None:
-      raise here
-
-  processes.together(same)
-  resumed, first = processes.from_first(look)
-  # Of several processes there is one seed: several share one device.
-  return plans or [Plan(config, folder, resumed[0], "")], first
 
 
 def first_round(plans: list[Plan]) -> int:
@@ -282,53 +255,28 @@ class Run:
     self._tasks.write(step, _proposals(trace, number))
 
   def save(self, number: int, state: LoopState) -> None:
-    """Starts to save the state after a round, and says its bits."""
+    """Starts to save the state after a round, and says its bits.
+
+    Raises:
+      RunError: this or the save before cannot be written.
+    """
     self._describe_tensors(state)
-    self.checkpoints.save(number, state, self.score)
+    self._saving(lambda: self.checkpoints.save(number, state, self.score))
+
+  def finish_saving(self) -> None:
+    """Waits for what was begun; raises as `save` does."""
+    self._saving(self.checkpoints.wait)
+
+  def _saving(self, act: Callable[[], None]) -> None:
+    try:
+      act()
+    except checkpoint.CheckpointError as error:
+      raise RunError(f"{self.plan.label}{error}; {self.last_good()}") from error
 
   def report(self) -> Path:
     """Writes the report."""
     defaults = config_lib.default().to_dict()
     return report.write_report(self.plan.folder, defaults=defaults)
-
-
-class Follower(Run):
-  """A run as every process but 0 has it: it saves, and writes nothing else."""
-
-  def __init__(
-    self, plan: Plan, exam: Exam, checkpoints: checkpoint.Checkpoints
-  ):
-    """Takes the plan and the exam, which others sit."""
-    self.plan = plan
-    self.exam = exam
-    self.constant = math.nan
-    self.checkpoints = checkpoints
-    self.score = None
-
-  def describe(
-    self, state: LoopState, environment: dict[str, Any]
-  ) -> list[TensorRow]:
-    return []
-
-  def _describe_tensors(self, state: LoopState) -> list[TensorRow]:
-    return []
-
-  def open(self, files: contextlib.ExitStack, step: int) -> None:
-    pass
-
-  def sit(self, params: Any, step: int) -> dict[str, float]:
-    return {}
-
-  def write(
-    self, step: int, seconds: float, values: dict[str, Any]
-  ) -> dict[str, Any]:
-    return values
-
-  def write_tasks(self, step: int, trace: Any, number: int) -> None:
-    pass
-
-  def report(self) -> Path:
-    return self.plan.folder
 
 
 def _proposals(trace: Any, number: int) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ def count(config: Any, mesh: Any) -> Resident:
     config: validated.
     mesh: from `build.build_mesh`.
   """
-  like = build.state_shape(config)
+  like = build.build_states_shape(config)
   where = build.build_shardings(config, mesh)
   parts = jax.tree.map(_bytes, like, where)
   parameters, optimizer = _sum(parts.params), _sum(parts.optimizer)

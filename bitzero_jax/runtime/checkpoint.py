@@ -1,22 +1,34 @@
 """Checkpoints of the whole loop state: asynchronous, the last and the best."""
 
 import contextlib
-from collections.abc import Iterator
+import json
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as managers
 
+from bitzero_jax.runtime.digest import digest
+
 FOLDER = "checkpoints"
+T = TypeVar("T")
+_DIGEST = "digest"  # of the state, in a checkpoint's own metadata
+_METADATA = "_CHECKPOINT_METADATA"  # orbax's name of that file
+
+
+class CheckpointError(OSError):
+  """A checkpoint could not be written, or what was written cannot be read."""
 
 
 class Checkpoints:
   """Saves and restores one pytree by round.
 
   A save that a kill interrupts is never seen by a later restore: orbax writes
-  to a temporary folder and renames it when all is on disk.
+  to a temporary folder and renames it when all is on disk. What it left is
+  deleted by whoever opens the folder next to write.
   """
 
   def __init__(self, workdir: Path, *, create: bool = True):
@@ -52,20 +64,29 @@ class Checkpoints:
         preservation_policy=keep,
         best_fn=lambda metrics: metrics["score"],
         read_only=not create,
+        cleanup_tmp_directories=create,
         multiprocessing_options=together if create else alone,
       ),
     )
 
   def save(self, step: int, state: Any, score: float | None) -> None:
-    """Starts a save; `score` (higher is better) decides which one is best."""
+    """Starts a save; `score` (higher is better) decides which one is best.
+
+    Raises:
+      CheckpointError: it, or one that was still under way, cannot be written.
+    """
     if step in self._manager.all_steps():
       return
     # Whoever saves asks for the transfer, however orbax does it.
     with jax.transfer_guard("allow"):
-      self._manager.save(
-        step,
-        args=ocp.args.StandardSave(state),
-        metrics=None if score is None else {"score": score},
+      _trying(
+        "a checkpoint cannot be written",
+        lambda: self._manager.save(
+          step,
+          args=ocp.args.StandardSave(state),
+          metrics=None if score is None else {"score": score},
+          custom_metadata={_DIGEST: int(digest(state))},
+        ),
       )
 
   def last(self) -> int | None:
@@ -96,9 +117,13 @@ class Checkpoints:
 
     Raises:
       ValueError: the checkpoint has another structure.
+      CheckpointError: it is damaged.
     """
+    damaged = f"checkpoint {step} cannot be read"
     shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-    saved = _shapes(self._manager.item_metadata(step))
+    saved = _trying(damaged, lambda: _shapes(self._manager.item_metadata(step)))
+    if not saved:
+      raise CheckpointError(f"{damaged}: nothing says what it holds")
     wanted = _shapes(shapes)
     # Asked first: a read that fails half-way leaves orbax in disorder.
     for path in sorted(saved.keys() | wanted.keys()):
@@ -107,12 +132,21 @@ class Checkpoints:
           f"checkpoint {step} does not fit: {path} is {saved.get(path)} there, "
           f"{wanted.get(path)} here"
         )
-    return self._manager.restore(step, args=ocp.args.StandardRestore(shapes))
+    args = ocp.args.StandardRestore(shapes)
+    state = _trying(damaged, lambda: self._manager.restore(step, args=args))
+    # Of an earlier version there is no digest.
+    due = (self._manager.metadata(step).custom_metadata or {}).get(_DIGEST)
+    if due is not None and int(digest(state)) != due:
+      raise CheckpointError(f"{damaged}: its bits have changed")
+    return state
 
   def read(self, step: int) -> dict[str, Any]:
     """Reads a checkpoint as nested dicts of arrays, whatever its shapes.
 
     They lie on this process's first device, whatever device they came from.
+
+    Raises:
+      CheckpointError: it is damaged.
     """
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     shapes = jax.tree.map(
@@ -120,15 +154,29 @@ class Checkpoints:
       dict(self._manager.item_metadata(step)),
     )
     args = ocp.args.StandardRestore(shapes)
-    return dict(self._manager.restore(step, args=args))
+    read = lambda: dict(self._manager.restore(step, args=args))  # noqa: E731
+    return _trying(f"checkpoint {step} cannot be read", read)
 
   def wait(self) -> None:
-    """Blocks until every started save is on disk."""
-    self._manager.wait_until_finished()
+    """Blocks until every started save is on disk.
+
+    Raises:
+      CheckpointError: one cannot be written.
+    """
+    _trying("a checkpoint cannot be written", self._manager.wait_until_finished)
 
   def close(self) -> None:
     """Waits, then frees the writer."""
     self._manager.close()
+
+
+def _trying(what: str, act: Callable[[], T]) -> T:
+  """Orbax and what is under it raise errors of every class, and long ones."""
+  try:
+    return act()
+  except Exception as error:
+    said = " ".join(str(error).split()) or repr(error)
+    raise CheckpointError(f"{what}: {said[:200]}") from error
 
 
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
@@ -149,14 +197,50 @@ def opened(workdir: Path, *, create: bool = True) -> Iterator[Checkpoints]:
   checkpoints = Checkpoints(workdir, create=create)
   try:
     yield checkpoints
-  finally:
-    checkpoints.close()
+  except BaseException:
+    with contextlib.suppress(Exception):  # the first error is the one to tell
+      checkpoints.close()
+    raise
+  checkpoints.close()
 
 
 def held(workdir: Path) -> list[int]:
-  """Rounds of a run's checkpoints, ascending; opens nothing for writing."""
-  try:
-    with opened(workdir, create=False) as checkpoints:
-      return checkpoints.rounds()
-  except FileNotFoundError:
-    return []
+  """Rounds of a run's checkpoints, ascending, but for those without a head."""
+  return [round_ for round_, head in _heads(workdir) if head]
+
+
+def set_aside(workdir: Path) -> list[int]:
+  """Puts checkpoints without a head away: orbax may open none beside them.
+
+  A power cut may leave a file empty though its folder was renamed after it was
+  written. Those before a whole one are old, and a kill cut their deletion off:
+  it is done now. Only one process may do this, before any opens the folder.
+
+  Returns:
+    The rounds that are now called N.damaged.
+  """
+  heads = _heads(workdir)
+  newest = max((round_ for round_, head in heads if head), default=-1)
+  damaged = []
+  for round_ in (round_ for round_, head in heads if not head):
+    folder = workdir / FOLDER / str(round_)
+    if round_ < newest:
+      shutil.rmtree(folder)
+    else:
+      folder.replace(folder.with_name(f"{round_}.damaged"))
+      damaged.append(round_)
+  return damaged
+
+
+def _heads(workdir: Path) -> list[tuple[int, bool]]:
+  """Each round, and whether its checkpoint says what it is."""
+  folder = workdir / FOLDER
+  names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
+  found = []
+  for round_ in sorted(int(name) for name in names if name.isdigit()):
+    try:
+      head = json.loads((folder / str(round_) / _METADATA).read_text())
+    except (OSError, ValueError):
+      head = None
+    found.append((round_, isinstance(head, dict)))
+  return found

@@ -155,8 +155,11 @@ class _LineLog:
     line: dict[str, Any] = {"step": int(step)}
     for name, value in values.items():
       line[name] = _plain(name, value)
-    self._file.write(json.dumps(line, allow_nan=False) + "\n")
-    self._file.flush()
+    try:
+      self._file.write(json.dumps(line, allow_nan=False) + "\n")
+      self._file.flush()
+    except OSError as error:  # which does not say of which file it speaks
+      raise OSError(error.errno, error.strerror, self._file.name) from error
     return line
 
   def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import shutil
 import subprocess
 import sys
 
@@ -179,3 +180,36 @@ def test_what_another_machine_saved_can_be_read(tmp_path):
   with checkpoint.opened(tmp_path, create=False) as checkpoints:
     read = checkpoints.read(1)
   np.testing.assert_array_equal(read["params"]["x"], [0.0, 1.0, 2.0])
+
+
+def test_what_has_no_head_is_put_away(tmp_path):
+  folder = tmp_path / checkpoint.FOLDER
+  with checkpoint.opened(tmp_path) as checkpoints:
+    for step in (2, 7):
+      checkpoints.save(step, state(step), None)
+  shutil.copytree(folder / "7", folder / "9")
+  for step in (2, 9):  # a deletion that was cut off, and a power cut
+    (folder / str(step) / "_CHECKPOINT_METADATA").write_text("")
+  assert checkpoint.held(tmp_path) == [7]
+  assert checkpoint.set_aside(tmp_path) == [9]
+  assert {p.name for p in folder.iterdir()} == {"7", "9.damaged"}
+  assert checkpoint.set_aside(tmp_path) == []
+  with checkpoint.opened(tmp_path) as checkpoints:
+    assert checkpoints.last() == 7
+
+
+def test_changed_bits_are_noticed(tmp_path):
+  with checkpoint.opened(tmp_path) as checkpoints:
+    checkpoints.save(1, state(1), None)
+  largest = max(
+    (p for p in tmp_path.rglob("*") if p.is_file()),
+    key=lambda p: p.stat().st_size,
+  )
+  held = bytearray(largest.read_bytes())
+  held[len(held) // 2] ^= 1
+  largest.write_bytes(bytes(held))
+  with (
+    checkpoint.opened(tmp_path) as checkpoints,
+    pytest.raises(checkpoint.CheckpointError, match="checkpoint 1 cannot"),
+  ):
+    checkpoints.restore(1, state(0))
