@@ -138,6 +138,10 @@ def make_parser() -> argparse.ArgumentParser:
   )
   part.add_argument("--rounds", type=int, default=10, help="rounds measured")
   part.add_argument("--warm", type=int, default=5, help="rounds before them")
+  part.add_argument(
+    "--devices",
+    help="as 1,2: so many devices, each with the config's rows, and no phases",
+  )
   text = "microseconds of ternary products, checked first, beside XLA's own"
   part = parts.add_parser(
     "kernels", help=text, description=text, allow_abbrev=False
@@ -276,6 +280,20 @@ def _keys(room: dict[str, Any], path: str = "") -> Iterator[str]:
       yield from _keys(value, f"{path}{name}.")
     else:
       yield path + name
+
+
+def numbers(name: str, text: str) -> list[int]:
+  """Whole numbers with commas between.
+
+  Raises:
+    ValueError: it is something else.
+  """
+  try:
+    return [int(part) for part in text.split(",")]
+  except ValueError:
+    raise ValueError(
+      f"--{name}={text} must be whole numbers, as in 1,2"
+    ) from None
 
 
 @contextlib.contextmanager

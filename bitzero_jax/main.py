@@ -338,8 +338,15 @@ def _bench_loop(options: argparse.Namespace, overrides: Sequence[str]) -> None:
       f"--rounds={options.rounds} must be at least 1 and "
       f"--warm={options.warm} at least 0"
     )
-  from bitzero_jax.bench import loop
+  from bitzero_jax.bench import loop, scaling
 
+  if options.devices is not None:
+    counts = arguments.numbers("devices", options.devices)
+    for line in scaling.measure(
+      config, counts, options.rounds, options.warm, arguments.say
+    ):
+      print(line, flush=True)
+    return
   print(
     loop.table(
       loop.measure(config, options.rounds, options.warm, arguments.say)

@@ -170,7 +170,14 @@ def stages(traces: Traces, mesh: Mesh) -> Stages:
       pool.submit(lambda trace=trace: compiled(trace()))
       for trace in (traces.learn, traces.solve, traces.propose)
     )
-    return Stages(propose.result(), solve.result(), learn.result(), mesh)
+    propose, solve, learn = propose.result(), solve.result(), learn.result()
+  # What the host hands over is numpy where one device has all of it.
+  return Stages(
+    propose,
+    lambda state, outcome: solve(state, jax.device_put(outcome)),
+    lambda state, solved, graded: learn(state, solved, jax.device_put(graded)),
+    mesh,
+  )
 
 
 def host(

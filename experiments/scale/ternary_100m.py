@@ -23,6 +23,7 @@ def get_config():
   c.model.hidden = 2816
   c.model.dtype = "bfloat16"
   c.model.scan = True
+  c.model.remat = "full"
   c.propose.candidates = 2304  # of 768: so many rows, even over 256 chips
   c.solve.fresh_rows = 256
   c.learn.rows = (768, 640, 640)
