@@ -33,9 +33,12 @@ def main() -> int:
   except ValueError as error:
     _say(refused=str(error))
     return 0
-  _say(resident=resident.count(config, mesh)._asdict())
+  held = resident.count(config, mesh)
+  _say(resident=held._asdict())
+  if held.state > where.memory:
+    return 0  # no program is small enough
   traces = build.build_traces(config, mesh)
-  for stage in ("learn", "solve", "propose"):
+  for stage in program.STAGES:
     _say(begun=stage)
     begin = time.monotonic()
     lowered = getattr(traces, stage)().lower()

@@ -4,6 +4,7 @@ import math
 import re
 from typing import Any, NamedTuple
 
+STAGES = ("learn", "solve", "propose")  # the largest first
 COLLECTIVES = (
   "all-gather",
   "all-reduce",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from bitzero_jax.config_checks import validate
-from bitzero_jax.plan.program import Program
+from bitzero_jax.plan.program import STAGES, Program
 from bitzero_jax.plan.resident import Resident
 from bitzero_jax.plan.topology import Slice
 
@@ -57,7 +57,9 @@ class Trial(NamedTuple):
   @property
   def fits(self) -> bool:
     """Whether all stages compiled and leave `SPARE` of the memory."""
-    return not self.failure and self.most <= (1 - SPARE) * self.where.memory
+    if self.failure or len(self.programs) < len(STAGES):
+      return False
+    return self.most <= (1 - SPARE) * self.where.memory
 
 
 def need_libtpu() -> None:

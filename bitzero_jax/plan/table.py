@@ -12,8 +12,8 @@ def lines(name: str, trial: Trial) -> list[str]:
   where, mesh = trial.where, trial.mesh
   axes = ", ".join(f"{axis} {size}" for axis, size in mesh.items())
   made = [
-    f"{name} on {where.name}: {where.chips} chips of "
-    f"{where.memory / GIB:.2f} GiB; mesh of {axes}; {versions()}",
+    f"{name} on {where.name} ({where.chips} x {where.memory / GIB:.2f} GiB); "
+    f"mesh of {axes}; {versions()}",
   ]
   held = trial.resident
   if held is not None:

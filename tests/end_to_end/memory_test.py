@@ -53,7 +53,7 @@ def long_run(tmp_path_factory, experiment, bitzero):
 def highest(lines, name):
   """Just after the warm-up, and at the end."""
   early = [x[name] for x in lines if WARM < x["step"] <= WARM + 1000]
-  late = [x[name] for x in lines if ROUNDS - 1000 < x["step"]]
+  late = [x[name] for x in lines if x["step"] > ROUNDS - 1000]
   assert len(early) == len(late) == 100
   return max(early), max(late)
 

@@ -75,11 +75,20 @@ def test_a_whole_round_compiles_for_a_slice_and_fits(topology):
   assert {"all-reduce", "reduce-scatter"} & learn["collectives"].keys()
 
 
-def test_the_gate_bites():
-  """One block more than memory holds: a refusal, and what to set."""
+# The gates must bite.
+def test_more_than_a_chip_holds_is_refused_by_the_compiler():
   done, (found,) = planned(
-    "--config=experiments/scale/ternary_2b.py",
-    *("--topology=v5e:1x1", "--tries=1"),
+    "--config=experiments/scale/ternary_100m.py",
+    *("--config.model.remat=none", "--topology=v5e:1x1", "--tries=1"),
+  )
+  assert done.returncode == 1
+  assert not found["fits"] and not found["programs"]
+  assert "learn: RESOURCE_EXHAUSTED" in found["verdict"]
+
+
+def test_a_state_that_is_too_large_is_not_even_compiled():
+  done, (found,) = planned(
+    "--config=experiments/scale/ternary_2b.py", "--topology=v5e:1x1"
   )
   assert done.returncode == 1
   assert not found["fits"] and not found["programs"]

@@ -20,6 +20,9 @@ def program(stage, gib):
   return Program(stage, 3 * GIB, 0, size - 3 * GIB, 0, 0, {}, 0, 1.0, 2.0)
 
 
+SMALL = program("propose", 4)
+
+
 def trial(*programs, failure="", settings=None, held=HELD):
   mesh = {"data": 1, "fsdp": 4, "tensor": 1}
   return search.Trial(V5E, settings or {}, mesh, held, [*programs], failure)
@@ -31,17 +34,18 @@ def config():
 
 
 def test_what_only_learning_is_given_lies_beside_the_others():
-  done = trial(program("learn", 10), program("solve", 9))
-  assert (
-    done.most == 11 * GIB
-  )  # the optimizer's two stay while answers are made
+  done = trial(program("learn", 10), program("solve", 9), SMALL)
+  assert done.most == 11 * GIB  # two of them the optimizer's
   assert done.fits
 
 
 @pytest.mark.parametrize(
   ("done", "said"),
   [
-    (trial(program("learn", 15)), "15.00 GiB of 15.75, where 10% must be left"),
+    (
+      trial(program("learn", 15), SMALL, SMALL),
+      "15.00 GiB of 15.75, where 10% must be left",
+    ),
     (trial(failure="learn: no room"), "does not fit: learn: no room"),
     (
       trial(held=HELD._replace(parameters=14 * GIB), failure="learn: no room"),
@@ -54,9 +58,14 @@ def test_what_does_not_fit_says_why(done, said):
   assert said in table.verdict(done)
 
 
+def test_nothing_fits_that_was_not_compiled():
+  assert not trial().fits
+  assert not trial(program("learn", 10), program("solve", 9)).fits
+
+
 def test_what_fits_says_what_to_set_and_that_nothing_ran():
   settings = {"model.remat": "full", "learn.rows": (8, 8, 8)}
-  done = trial(program("learn", 10), settings=settings)
+  done = trial(program("learn", 10), SMALL, SMALL, settings=settings)
   said = table.verdict(done)
   assert said.startswith("compiles and fits, 37% of a chip free; set ")
   assert '--config.model.remat=full --config.learn.rows="(8, 8, 8)"' in said
@@ -114,6 +123,7 @@ class Compiler:
 
 HOLDS = {"resident": HELD._asdict()}
 LEARNS = {"program": program("learn", 10)._asdict()}
+ANSWERS = [{"program": p._asdict()} for p in (program("solve", 5), SMALL)]
 TOO_LARGE = {"overflow": "learn", "reason": "RESOURCE_EXHAUSTED: 32G of 15G"}
 
 
@@ -128,7 +138,7 @@ def test_smaller_ones_are_compiled_until_one_fits(config, monkeypatch):
   compiler = Compiler(
     monkeypatch,
     ([HOLDS, {"begun": "learn"}, TOO_LARGE], 0, ""),
-    ([HOLDS, {"begun": "learn"}, LEARNS], 0, ""),
+    ([HOLDS, {"begun": "learn"}, LEARNS, *ANSWERS], 0, ""),
   )
   (large, fits), said = searched(config)
   assert large.failure == "learn: RESOURCE_EXHAUSTED: 32G of 15G"
@@ -144,7 +154,7 @@ def test_where_the_state_alone_is_too_large_nothing_else_is_tried(
   config, monkeypatch
 ):
   held = HELD._replace(parameters=20 * GIB)._asdict()
-  Compiler(monkeypatch, ([{"resident": held}, TOO_LARGE], 0, ""))
+  Compiler(monkeypatch, ([{"resident": held}], 0, ""))
   (only,), _ = searched(config)
   assert "more chips must share them" in table.verdict(only)
 
@@ -178,9 +188,9 @@ def test_without_a_compiler_the_extra_is_named(monkeypatch):
 def test_a_table_and_its_json_tell_the_same(monkeypatch):
   monkeypatch.setattr(table, "versions", lambda: "jax 1, libtpu 2")
   sends = program("learn", 10)._replace(collectives={"all-gather": 3})
-  done = trial(sends, program("solve", 9))
+  done = trial(sends, program("solve", 9), SMALL)
   shown = "\n".join(table.lines("tiny", done))
-  assert "tiny on v5e:2x2: 4 chips of 15.75 GiB" in shown
+  assert "tiny on v5e:2x2 (4 x 15.75 GiB)" in shown
   assert "| parameters | 1.00 |" in shown
   assert "| learn | 7.00 | 10.00 | 3 all-gather | 0.00 | 1 | 2 |" in shown
   assert "| solve | 6.00 | 11.00 | none | 0.00 | 1 | 2 |" in shown
