@@ -102,6 +102,23 @@ def make_parser() -> argparse.ArgumentParser:
   verify = verb("verify", "run programs in JSON lines, write verdicts")
   verify.add_argument("file", help="JSON lines, or - for standard input")
 
+  plan = verb("plan", "compile a round for a TPU slice that is not here")
+  plan.add_argument(
+    "--config", required=True, help="an experiment file; --config.KEY=VALUE too"
+  )
+  plan.add_argument(
+    "--topology", required=True, help="the slice, as v5e:16x16 or v5p:4x4x4"
+  )
+  plan.add_argument(
+    "--tries", type=int, default=4, help="configs compiled until one fits"
+  )
+  plan.add_argument(
+    "--timeout", type=int, default=3600, help="seconds for one of them"
+  )
+  plan.add_argument(
+    "--json", action="store_true", help="one JSON object a config, on a line"
+  )
+
   bench = verb("bench", "measure a part of the house")
   parts = bench.add_subparsers(dest="part", required=True, metavar="PART")
   text = "verdicts per core-second, beside other executors"
@@ -121,6 +138,10 @@ def make_parser() -> argparse.ArgumentParser:
   )
   part.add_argument("--rounds", type=int, default=10, help="rounds measured")
   part.add_argument("--warm", type=int, default=5, help="rounds before them")
+  part.add_argument(
+    "--devices",
+    help="as 1,2: so many devices, each with the config's rows, and no phases",
+  )
   text = "microseconds of ternary products, checked first, beside XLA's own"
   part = parts.add_parser(
     "kernels", help=text, description=text, allow_abbrev=False
@@ -259,6 +280,20 @@ def _keys(room: dict[str, Any], path: str = "") -> Iterator[str]:
       yield from _keys(value, f"{path}{name}.")
     else:
       yield path + name
+
+
+def numbers(name: str, text: str) -> list[int]:
+  """Whole numbers with commas between.
+
+  Raises:
+    ValueError: it is something else.
+  """
+  try:
+    return [int(part) for part in text.split(",")]
+  except ValueError:
+    raise ValueError(
+      f"--{name}={text} must be whole numbers, as in 1,2"
+    ) from None
 
 
 @contextlib.contextmanager

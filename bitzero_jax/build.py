@@ -531,9 +531,14 @@ def build_round(
 def build_stages(config: Any) -> wiring.Stages:
   """The round's three stages, compiled: this takes a while."""
   mesh = build_mesh(config)
+  return wiring.stages(build_traces(config, mesh), mesh)
+
+
+def build_traces(config: Any, mesh: Mesh) -> wiring.Traces:
+  """The round's three stages, to be traced for a mesh of any devices."""
   shape = functools.partial(bridge.outcome_shape, pairs=config.language.pairs)
   like = build_states_shape(config)
-  return wiring.stages(
+  return wiring.traces(
     build_parts(config, mesh), like, shape, mesh, config.seeds
   )
 

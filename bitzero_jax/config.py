@@ -12,6 +12,8 @@ from ml_collections import ConfigDict
 
 from bitzero_jax.config_checks import total_updates, validate
 
+# What a process does beside the run: the same run goes on with others of these.
+BESIDE = ("cache", "profile")
 _RETIRED = ("devices",)  # keys of earlier versions, which decided no number
 
 
@@ -33,6 +35,12 @@ def default() -> Any:
   c.mesh.data = 1  # devices that split a batch's rows
   c.mesh.fsdp = 1  # devices that split rows, and parameters at rest
   c.mesh.tensor = 1  # devices that split heads and hidden features
+
+  c.cache = "~/.cache/bitzero/xla"  # folder of compiled programs that are kept
+  # for the next start, "" for none; JAX_COMPILATION_CACHE_DIR goes before it
+
+  c.profile = ConfigDict()
+  c.profile.steps = ()  # first and last round of a trace, such as (10, 15)
 
   c.language = ConfigDict()
   c.language.levels = ("small",)  # levels in the order that a run widens

@@ -159,6 +159,7 @@ def validate(config: Any) -> None:
     model.heads % model.kv_heads == 0,
     f"model.kv_heads={model.kv_heads} must divide model.heads={model.heads}",
   )
+  _check_profile(config)
   _check_precision(config)
   _check_product(config)
   _check_split(config)
@@ -233,6 +234,20 @@ def _check_language(language: Any) -> None:
   )
   _require(
     language.spare >= 0, f"language.spare={language.spare} must not be negative"
+  )
+
+
+def _check_profile(config: Any) -> None:
+  steps = config.profile.steps
+  _require(
+    not steps
+    or (
+      len(steps) == 2
+      and all(type(step) is int for step in steps)
+      and 1 <= steps[0] <= steps[1] <= config.rounds
+    ),
+    f"profile.steps={steps} must be the first and the last round of a trace, "
+    f"in 1 ... rounds={config.rounds}",
   )
 
 

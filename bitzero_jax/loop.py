@@ -25,7 +25,9 @@ from bitzero_jax.restored import start
 from bitzero_jax.run import Run, RunError
 from bitzero_jax.runs import check_engines, open_runs, plan_together
 from bitzero_jax.runtime import checkpoint, overview, processes, workdir
+from bitzero_jax.runtime.compiling import describe_cache
 from bitzero_jax.runtime.pace import Pace, Work, peak_mb
+from bitzero_jax.runtime.profile import Profile
 from bitzero_jax.runtime.progress import Progress
 from bitzero_jax.runtime.stop import Stop
 from bitzero_jax.state import KINDS, LoopState
@@ -81,6 +83,7 @@ def train(config: Any, folder: Path) -> dict[str, float]:
 
     compiling = None
     if first != config.rounds:
+      progress.note(describe_cache())
       progress.note("compiling the round while the held-out exam is drawn")
       compiling = compile_round()
     runs = opened.enter_context(
@@ -113,6 +116,9 @@ class _Loop:
     self.mesh = build.build_mesh(config)
     self.work = Work(
       *build.rows_a_round(config), tasks=config.propose.candidates
+    )
+    self.profile = Profile(
+      runs[0].plan.folder, config.profile.steps, progress.note
     )
     self.split = jax.jit(lambda state: seeds.apart(state, len(runs)))
     self.examined = False
@@ -158,7 +164,10 @@ class _Loop:
           processes.meet("compiled")
         state = state if first else one_round.begin(state)
         gc.freeze()  # or each collection walks all of JAX, a tenth of a round
-        done, values = self._rounds(state, first, one_round)
+        files.enter_context(self.profile)
+        # What crosses between host and device is asked for by name.
+        with jax.transfer_guard("disallow"):
+          done, values = self._rounds(state, first, one_round)
       for run in self.runs:
         run.finish_saving()
       return self._finish(done, values)
@@ -231,7 +240,8 @@ class _Loop:
     number, values, useful_after = first, {}, 0.0
     for number in range(first + 1, config.rounds + 1):
       begin = time.monotonic()
-      state, measured, trace = jax.block_until_ready(one_round.step(state))
+      with self.profile.round(number):
+        state, measured, trace = jax.block_until_ready(one_round.step(state))
       pace.training += time.monotonic() - begin
       if number == first + 1:
         useful_after = time.monotonic() - self.started

@@ -20,6 +20,7 @@ from bitzero_jax import arguments
 
 def _train(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   config = arguments.read_config(options.config, overrides)
+  _keep_compiled(config.cache)
   if options.distributed:
     return _train_together(config, options)
   return _train_here(config, options)
@@ -259,6 +260,30 @@ def _verify(options: argparse.Namespace) -> int:
   return 0
 
 
+def _plan(options: argparse.Namespace, overrides: Sequence[str]) -> int:
+  config = arguments.read_config(options.config, overrides)
+  with arguments.bad_input():
+    from bitzero_jax.plan import search, table, topology
+
+    if options.tries < 1 or options.timeout < 1:
+      raise ValueError(
+        f"--tries={options.tries} and --timeout={options.timeout} must be at "
+        "least 1"
+      )
+    where = topology.parse(options.topology)
+    search.need_libtpu()
+    fits = False
+    for trial in search.search(
+      config, where, options.tries, options.timeout, arguments.say
+    ):
+      fits = trial.fits
+      if options.json:
+        print(json.dumps(table.record(config.name, trial)), flush=True)
+      else:
+        print("\n".join([*table.lines(config.name, trial), ""]), flush=True)
+  return 0 if fits else 1
+
+
 def _bench(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   if options.part == "kernels":
     return _bench_kernels(options)
@@ -306,13 +331,21 @@ def _bench_executor(options: argparse.Namespace, _: Sequence[str]) -> None:
 
 def _bench_loop(options: argparse.Namespace, overrides: Sequence[str]) -> None:
   config = arguments.read_config(options.config, overrides)
+  _keep_compiled(config.cache)
   if options.rounds < 1 or options.warm < 0:
     raise ValueError(
       f"--rounds={options.rounds} must be at least 1 and "
       f"--warm={options.warm} at least 0"
     )
-  from bitzero_jax.bench import loop
+  from bitzero_jax.bench import loop, scaling
 
+  if options.devices is not None:
+    counts = arguments.numbers("devices", options.devices)
+    for line in scaling.measure(
+      config, counts, options.rounds, options.warm, arguments.say
+    ):
+      print(line, flush=True)
+    return
   print(
     loop.table(
       loop.measure(config, options.rounds, options.warm, arguments.say)
@@ -327,15 +360,16 @@ def _bench_export(
     arguments.fail("needs --workdir=RUN or --config=FILE, one of them")
   if options.tokens < 1:
     raise ValueError(f"--tokens={options.tokens} must be at least 1")
+  if options.config is not None:
+    config = arguments.read_config(options.config, overrides)
+    _keep_compiled(config.cache)
   from bitzero_jax import shipped
   from bitzero_jax.bench import export
 
   if options.config is None:
     model = shipped.open_model(options.workdir, "last", None)
   else:
-    model = export.random_model(
-      arguments.read_config(options.config, overrides)
-    )
+    model = export.random_model(config)
   rows = export.measure(model, options.tokens)
   row = next(rows)  # bad input shows before anything is written
   print(export.HEADER)
@@ -344,14 +378,17 @@ def _bench_export(
     row = next(rows, None)
 
 
+def _keep_compiled(folder: str) -> None:
+  """The second start of a config compiles nothing; JAX reads this on import."""
+  os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.expanduser(folder))
+
+
 def main(words: Sequence[str] | None = None) -> int:
   """Entry point of the `bitzero` command; returns the exit status."""
+  from bitzero_jax import config as config_lib
+
   # orbax warns of what is meant to be so; what goes wrong is raised.
   logging.getLogger("absl").setLevel(logging.ERROR)
-  # Read when JAX is imported: the second start of a config compiles nothing.
-  os.environ.setdefault(
-    "JAX_COMPILATION_CACHE_DIR", os.path.expanduser("~/.cache/bitzero/xla")
-  )
   parser = arguments.make_parser()
   options, rest = parser.parse_known_args(words)
   practises = getattr(options, "practice", None) is not None
@@ -372,6 +409,8 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments.check_distributed(options)
   if "model" in options:
     arguments.check_model(options)
+  if getattr(options, "config", None) is None:
+    _keep_compiled(config_lib.default().cache)
   try:
     return _dispatch(options, overrides)
   except KeyboardInterrupt:  # training saves first, and does not come here
@@ -385,6 +424,7 @@ def _dispatch(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   takes_overrides = {
     "bench": _bench,
     "evaluate": _evaluate,
+    "plan": _plan,
     "solve": _solve,
   }
   if options.verb in takes_overrides:

@@ -85,7 +85,8 @@ def callback(
   jit = functools.partial(jax.jit, donate_argnums=0, in_shardings=(mine,))
   stepping = jit(step, out_shardings=(mine, everywhere, everywhere))
   beginning = jit(begin, out_shardings=mine)
-  return Round(beginning, compiled(stepping.trace(like)), waited)
+  with mesh_lib.traced(mesh):
+    return Round(beginning, compiled(stepping.trace(like)), waited)
 
 
 class Stages(NamedTuple):
@@ -104,14 +105,25 @@ class Stages(NamedTuple):
   mesh: Mesh
 
 
-def stages(
+class Traces(NamedTuple):
+  """A round's stages before they are compiled; each call traces one.
+
+  Their devices need not be here (`plan/`).
+  """
+
+  propose: Callable[[], jax.stages.Traced]
+  solve: Callable[[], jax.stages.Traced]
+  learn: Callable[[], jax.stages.Traced]
+
+
+def traces(
   parts: Parts,
   like: LoopState,
   outcome_shape: Callable[..., Outcome],
   mesh: Mesh,
   seeds: int = 1,
-) -> Stages:
-  """Compiles the stages side by side. The state is donated to `learn`.
+) -> Traces:
+  """The stages over a mesh. The state is donated to `learn`.
 
   Args:
     parts: the functions of the stages.
@@ -127,7 +139,9 @@ def stages(
 
   def trace(stage, out, *arguments, **options):
     stage = seeds_lib.each(functools.partial(stage, parts), seeds)
-    return jax.jit(stage, out_shardings=out, **options).trace(*arguments)
+    stage = jax.jit(stage, out_shardings=out, **options)
+    with mesh_lib.traced(mesh):
+      return stage.trace(*arguments)
 
   def spread(shapes):
     return placement.with_shardings(shapes, by_rows(shapes))
@@ -136,22 +150,34 @@ def stages(
   shapes = jax.eval_shape(
     seeds_lib.each(functools.partial(solve_stage, parts), seeds), like, outcome
   )
-  solve = trace(solve_stage, by_rows(shapes), like, outcome)
   solved, answers = spread(shapes)
   graded = spread(jax.ShapeDtypeStruct(answers.kind.shape, jnp.int32))
   learned = state, everywhere, everywhere
+  return Traces(
+    propose=lambda: trace(propose_stage, state.proposed, like),
+    solve=lambda: trace(solve_stage, by_rows(shapes), like, outcome),
+    learn=lambda: trace(
+      learn_stage, learned, like, solved, graded, donate_argnums=0
+    ),
+  )
+
+
+def stages(traces: Traces, mesh: Mesh) -> Stages:
+  """Compiles the stages side by side."""
   # Each takes two cores and a gigabyte. The longest first.
   with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2)) as pool:
-    learning = pool.submit(
-      lambda: compiled(
-        trace(learn_stage, learned, like, solved, graded, donate_argnums=0)
-      )
+    learn, solve, propose = (
+      pool.submit(lambda trace=trace: compiled(trace()))
+      for trace in (traces.learn, traces.solve, traces.propose)
     )
-    solving = pool.submit(compiled, solve)
-    proposing = pool.submit(
-      lambda: compiled(trace(propose_stage, state.proposed, like))
-    )
-    return Stages(proposing.result(), solving.result(), learning.result(), mesh)
+    propose, solve, learn = propose.result(), solve.result(), learn.result()
+  # What the host hands over is numpy where one device has all of it.
+  return Stages(
+    propose,
+    lambda state, outcome: solve(state, jax.device_put(outcome)),
+    lambda state, solved, graded: learn(state, solved, jax.device_put(graded)),
+    mesh,
+  )
 
 
 def host(

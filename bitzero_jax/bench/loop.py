@@ -5,6 +5,7 @@ rounds as `wiring="host"` runs them are timed beside it.
 """
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,8 @@ import jax
 import numpy as np
 
 from bitzero_jax import build, seeds, wiring
+from bitzero_jax import config as config_lib
+from bitzero_jax.runtime import mesh as mesh_lib
 from bitzero_jax.verify.judge import Judge
 
 PHASES: tuple[str, ...] = ("check", "solve", "grade", "propose", "learn")
@@ -28,7 +31,7 @@ class Phases(NamedTuple):
     waited: seconds of it that the device waited for the host.
     rows, tokens: trained on in a round by all seeds, padding counted.
     tasks: proposed in a round by all seeds.
-    device: what it ran on.
+    device: what it ran on, and how many of it.
   """
 
   seconds: dict[str, float]
@@ -70,16 +73,23 @@ def measure(
     stages = build.build_stages(config)
     wired = wiring.host(stages, host, background, config.seeds)
     nobody = [np.zeros((0, 2), np.uint32)] * config.seeds
-    state = wired.begin(seeds.together(build.build_states(config, nobody)))
+    where = build.build_shardings(
+      config_lib.of_each_seed(config)[0], stages.mesh
+    )
+    states = build.build_states(config, nobody, where)
+    state = wired.begin(seeds.together(states))
+    spread = functools.partial(mesh_lib.from_rows_here, stages.mesh)
     spent: dict[str, float] = {}
     for number in range(warm + rounds):
       if number in (0, warm):
         spent = dict.fromkeys(PHASES, 0.0)
       clock = _Clock(spent)
       request = state.proposed.candidates, state.proposed.bounds
-      outcome = clock.add("check", host.check(*jax.device_get(request)))
+      outcome = spread(host.check(*mesh_lib.rows_here(request)))
+      clock.add("check", outcome)
       carry, answers = clock.add("solve", stages.solve(state, outcome))
-      graded = clock.add("grade", host.grade(jax.device_get(answers)))
+      graded = spread(host.grade(mesh_lib.rows_here(answers)))
+      clock.add("grade", graded)
       proposed = clock.add("propose", stages.propose(state))
       state, *_ = clock.add("learn", stages.learn(state, carry, graded))
       state = dataclasses.replace(state, proposed=proposed)
@@ -101,7 +111,7 @@ def measure(
     config.seeds * rows,
     config.seeds * tokens,
     config.seeds * config.propose.candidates,
-    jax.devices()[0].device_kind,
+    f"{stages.mesh.size} x {jax.devices()[0].device_kind}",
   )
 
 

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bitzero_jax.config import BESIDE
 from bitzero_jax.evaluate.graded import Graded, from_record
 from bitzero_jax.runtime import metrics, workdir
 
 # What arms of one comparison may differ in without a warning.
-FREE = ("name", "seed", "curriculum.", "propose.")
-OWN = ("name", "seed", "seeds")  # what runs of one arm may differ in
+FREE = ("name", "seed", "curriculum.", "propose.", *BESIDE)
+OWN = ("name", "seed", "seeds", *BESIDE)  # what runs of one arm may differ in
 
 
 class Sitting(NamedTuple):

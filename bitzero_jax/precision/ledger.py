@@ -87,7 +87,7 @@ def manifest(params: Params) -> dict[str, int]:
   found = entries(params)
   if not found:
     return {}
-  planes = np.asarray(read(params, found, "planes"))
+  planes = jax.device_get(read(params, found, "planes"))
   ends = np.cumsum([max(entry.layers, 1) for entry in found])[:-1]
   return {
     entry.path: round(float(mine.max()))

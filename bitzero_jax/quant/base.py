@@ -17,6 +17,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec
 
 from bitzero_jax.quant.ordered_sum import ordered_sum
 
@@ -119,8 +120,20 @@ def mean(values: jax.Array) -> jax.Array:
   `jnp.mean` sums in an order that changes with fusion and memory layout, and
   its division by a constant may become a product. I is added up first.
   """
-  total = ordered_sum(ordered_sum(values, 0), 1)
+  total = ordered_sum(ordered_sum(_columns_split(values), 0), 1)
   return total[0, 0] * np.float32(1 / values.size)
+
+
+def _columns_split(values: jax.Array) -> jax.Array:
+  """[I, O] with O split over all of a mesh, so that each device sums its own.
+
+  Left to itself the compiler may gather the matrix.
+  """
+  mesh = jax.sharding.get_abstract_mesh()
+  if mesh.empty or mesh.size == 1 or values.shape[1] % mesh.size:
+    return values
+  spec = PartitionSpec(None, mesh.axis_names)
+  return jax.lax.with_sharding_constraint(values, spec)
 
 
 def divide(values: jax.Array, scale: jax.Array) -> jax.Array:

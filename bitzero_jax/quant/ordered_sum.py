@@ -9,6 +9,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 
 _LANES = 32  # of a chunk, a power of two
 
@@ -30,6 +31,7 @@ def ordered_sum(x: jax.Array, axis: int = -1) -> jax.Array:
     only be slower.
   """
   axis %= x.ndim
+  x = _whole(x, axis)
   size = x.shape[axis]
   lanes = min(_LANES, 1 << (size - 1).bit_length())
   chunks = -(-size // lanes)
@@ -47,3 +49,16 @@ def ordered_sum(x: jax.Array, axis: int = -1) -> jax.Array:
 def _ordered_sum_jvp(axis, primals, tangents):
   (change,) = tangents
   return ordered_sum(*primals, axis), jnp.sum(change, axis=axis, keepdims=True)
+
+
+def _whole(x: jax.Array, axis: int) -> jax.Array:
+  """Lays `axis` on one device each, or every chunk would be sent by itself.
+
+  In a program that is traced for a mesh; the other axes lie as they like.
+  """
+  mesh = jax.sharding.get_abstract_mesh()
+  if mesh.empty or mesh.size == 1:
+    return x
+  spec = [PartitionSpec.UNCONSTRAINED] * x.ndim
+  spec[axis] = None
+  return jax.lax.with_sharding_constraint(x, PartitionSpec(*spec))

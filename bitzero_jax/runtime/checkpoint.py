@@ -77,15 +77,17 @@ class Checkpoints:
     """
     if step in self._manager.all_steps():
       return
-    _trying(
-      "a checkpoint cannot be written",
-      lambda: self._manager.save(
-        step,
-        args=ocp.args.StandardSave(state),
-        metrics=None if score is None else {"score": score},
-        custom_metadata={_DIGEST: int(digest(state))},
-      ),
-    )
+    # Whoever saves asks for the transfer, however orbax does it.
+    with jax.transfer_guard("allow"):
+      _trying(
+        "a checkpoint cannot be written",
+        lambda: self._manager.save(
+          step,
+          args=ocp.args.StandardSave(state),
+          metrics=None if score is None else {"score": score},
+          custom_metadata={_DIGEST: int(digest(state))},
+        ),
+      )
 
   def last(self) -> int | None:
     """Round of the newest complete checkpoint, or None."""

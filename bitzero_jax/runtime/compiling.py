@@ -17,3 +17,12 @@ def compiled(traced: Any) -> Callable[..., Any]:
   """An executable from what `jax.jit(f).trace(...)` gives."""
   options = _OPTIONS.get(jax.default_backend(), {})
   return traced.lower().compile(compiler_options=options)
+
+
+def describe_cache() -> str:
+  """One line: where compiled programs are kept for the next start."""
+  config: Any = jax.config  # its fields are known when it runs
+  folder = config.jax_compilation_cache_dir
+  if not folder or not config.jax_enable_compilation_cache:
+    return "compiled programs are not kept for the next start"
+  return f"compiled programs are kept in {folder}"

@@ -9,6 +9,7 @@ is, and the compiler puts the communication in. One device is a mesh like any
 other, and its program is the one without a mesh.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -84,6 +85,11 @@ def placing(mesh: Mesh) -> Place:
   return place
 
 
+def traced(mesh: Mesh) -> contextlib.AbstractContextManager[Any]:
+  """What a program for the mesh is traced in, so that its parts can ask."""
+  return jax.sharding.use_abstract_mesh(mesh.abstract_mesh)
+
+
 def rows_here(record: Any) -> Any:
   """This process's own rows of arrays that are split by rows, as numpy.
 
@@ -97,9 +103,11 @@ def rows_here(record: Any) -> Any:
 
 def _own(leaf: jax.Array) -> np.ndarray:
   if leaf.is_fully_replicated:
-    return np.asarray(leaf.addressable_data(0))
+    return jax.device_get(leaf.addressable_data(0))
   parts = {s.index[0].start or 0: s.data for s in leaf.addressable_shards}
-  return np.concatenate([np.asarray(parts[start]) for start in sorted(parts)])
+  return np.concatenate(
+    jax.device_get([parts[start] for start in sorted(parts)])
+  )
 
 
 def from_rows_here(mesh: Mesh, record: Any) -> Any:

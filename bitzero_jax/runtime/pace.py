@@ -4,7 +4,10 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
+
+import jax
 
 
 class Work(NamedTuple):
@@ -76,10 +79,20 @@ class Pace:
       "executor/share": min(waited / wall, 1.0),
       "executor/seconds": verified,
       "memory/peak_mb": peak_mb(),
-    }
+      "memory/arrays": len(jax.live_arrays()),
+    } | _held()
 
 
 def peak_mb() -> float:
   """Most memory that this process has held, in 10^6 bytes."""
   unit = 1 if sys.platform == "darwin" else 1024
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def _held() -> dict[str, float]:
+  """Memory that this process holds now, in 10^6 bytes, where Linux says so."""
+  pages = Path("/proc/self/statm")
+  if not pages.exists():
+    return {}
+  held = int(pages.read_text().split()[1]) * resource.getpagesize()
+  return {"memory/mb": held / 1e6}

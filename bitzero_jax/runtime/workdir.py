@@ -12,6 +12,8 @@ from typing import Any
 
 import jax
 
+from bitzero_jax.config import BESIDE
+
 CONFIG_FILE = "config.json"
 ENVIRONMENT_FILE = "environment.json"
 PARAMETERS_FILE = "parameters.json"
@@ -49,8 +51,10 @@ def check(workdir: Path, config: dict[str, Any]) -> bool:
         f"--workdir={workdir} is not empty and holds no BitZero run"
       )
     return False
-  saved = read_config(workdir)
-  wanted = json.loads(json.dumps(config))
+  saved, wanted = (
+    {name: value for name, value in held.items() if name not in BESIDE}
+    for held in (read_config(workdir), json.loads(json.dumps(config)))
+  )
   for path, (old, new) in _differences(saved, wanted):
     if path.startswith(_MAY_CHANGE):
       continue

@@ -121,7 +121,7 @@ class Judge:
         own, probes = verdicts[:tried], verdicts[tried:]
         if probes:
           self._learn(sources[i], probes)
-        mine = Bounds(*(limit[i] for limit in limits))
+        mine = _bounds(*(limit[i] for limit in limits))
         reason, kept = _find(own, mine, min(self._pairs, tried))
         known = self._behaviours.get(sources[i])
         if known is None:
@@ -213,6 +213,12 @@ def _problem(verdict: Verdict, bounds: Bounds) -> str | None:
   if verdict.status != "ok":
     return _REASON_OF[verdict.status]
   return None if in_bounds(verdict.value, bounds) else "unbounded"
+
+
+@functools.lru_cache(maxsize=64)
+def _bounds(items: int, low: int, high: int) -> Bounds:
+  """One record for all rows: `in_bounds` remembers what it was asked."""
+  return Bounds(items, low, high)
 
 
 @functools.lru_cache(maxsize=65536)

@@ -97,6 +97,8 @@ def test_a_wrong_command_is_refused(bitzero, arguments, said):
     ("--config.optimizer.learning_rate=nan", "learning_rate=nan"),
     ("--config.propose.candidates=25", "candidates=25 must be a multiple of 3"),
     ("--config.executor.workers=3", "workers=3"),
+    ("--config.profile.steps=5,7", "profile.steps=(5, 7) must be the first"),
+    ("--config.profile.steps=3,2", "profile.steps=(3, 2) must be the first"),
     ("--rounds=3", "unknown argument '--rounds=3'"),
   ],
 )

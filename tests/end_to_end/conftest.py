@@ -44,7 +44,10 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def run(
-  arguments: Sequence[str], given: str = "", script: str | None = None
+  arguments: Sequence[str],
+  given: str = "",
+  script: str | None = None,
+  timeout: int = 300,
 ) -> subprocess.CompletedProcess[str]:
   """The command in a process, and a process group, of its own."""
   start = ["-m", "bitzero_jax.main"] if script is None else ["-c", script]
@@ -55,7 +58,7 @@ def run(
     input=given,
     capture_output=True,
     text=True,
-    timeout=300,
+    timeout=timeout,
     start_new_session=True,
     check=False,
   )
@@ -65,8 +68,8 @@ def run(
 def bitzero() -> Command:
   """Runs `bitzero ARGUMENTS`, or a script in its place."""
 
-  def command(*arguments, given="", script=None):
-    return run(arguments, given, script)
+  def command(*arguments, given="", script=None, timeout=300):
+    return run(arguments, given, script, timeout)
 
   return command
 

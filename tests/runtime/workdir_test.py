@@ -65,6 +65,12 @@ def test_a_key_that_only_one_side_has_is_a_difference(tmp_path, config):
     workdir.check(folder, wanted)
 
 
+def test_what_a_process_does_beside_the_run_may_change(tmp_path, config):
+  folder = begun(tmp_path / "run", config)
+  config.cache, config.profile.steps = "", (1, 2)
+  assert workdir.check(folder, config.to_dict()) is True
+
+
 @pytest.mark.parametrize("name", ["file", "file/run", "file/a/b"])
 def test_a_file_is_no_folder(tmp_path, config, name):
   (tmp_path / "file").write_text("mine")
