@@ -1,13 +1,16 @@
 """The files of BitNet b1.58 2B4T on Hugging Face: names, and packed weights.
 
+Llama and Qwen2 name theirs in the same way, with fewer norms, and biases.
+
 Shapes: I = input features, O = output features, R = O / 4. A kernel [I, O] is
 stored as [O, I].
 """
 
 import re
-from collections.abc import Iterator
 
 import numpy as np
+
+from bitzero_jax.models.transformer import Transformer
 
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
@@ -16,35 +19,51 @@ CONFIG_FILE = "config.json"
 _TOP = {
   "embed_tokens/embedding": "model.embed_tokens.weight",
   "norm/scale": "model.norm.weight",
+  "lm_head/embedding": "lm_head.weight",
 }
-_LAYER = (
-  "input_layernorm/scale",
-  "self_attn/q_proj/kernel",
-  "self_attn/k_proj/kernel",
-  "self_attn/v_proj/kernel",
-  "self_attn/o_proj/kernel",
-  "self_attn/attn_sub_norm/scale",
-  "post_attention_layernorm/scale",
-  "mlp/gate_proj/kernel",
-  "mlp/up_proj/kernel",
-  "mlp/down_proj/kernel",
-  "mlp/ffn_sub_norm/scale",
-)
 
 
-def paths(layers: int) -> Iterator[str]:
-  """Paths of all leaves of a model, joined by "/"."""
-  yield from _TOP
-  for index in range(layers):
-    yield from (f"layers_{index}/{leaf}" for leaf in _LAYER)
+def shapes(model: Transformer) -> dict[str, tuple[int, ...]]:
+  """Paths of all leaves of a model, joined by "/", and their shapes."""
+  width, hidden = model.width, model.hidden
+  keys = width // model.heads * model.kv_heads
+  layer: dict[str, tuple[int, ...]] = {
+    "input_layernorm/scale": (width,),
+    "self_attn/q_proj/kernel": (width, width),
+    "self_attn/k_proj/kernel": (width, keys),
+    "self_attn/v_proj/kernel": (width, keys),
+    "self_attn/o_proj/kernel": (width, width),
+    "post_attention_layernorm/scale": (width,),
+    "mlp/gate_proj/kernel": (width, hidden),
+    "mlp/up_proj/kernel": (width, hidden),
+    "mlp/down_proj/kernel": (hidden, width),
+  }
+  if model.sub_norms:
+    layer["self_attn/attn_sub_norm/scale"] = (width,)
+    layer["mlp/ffn_sub_norm/scale"] = (hidden,)
+  if model.qkv_biases:
+    layer["self_attn/q_bias"] = (width,)
+    layer["self_attn/k_bias"] = layer["self_attn/v_bias"] = (keys,)
+  found: dict[str, tuple[int, ...]] = {
+    "embed_tokens/embedding": (model.vocab, width),
+    "norm/scale": (width,),
+  }
+  if not model.tied_head:
+    found["lm_head/embedding"] = (model.vocab, width)
+  for index in range(model.layers):
+    found |= {f"layers_{index}/{leaf}": shape for leaf, shape in layer.items()}
+  return found
 
 
 def name_of(path: str) -> str:
   """The tensor that holds the leaf at a path."""
   if path in _TOP:
     return _TOP[path]
-  inner = re.sub(r"^layers_(\d+)/", r"layers/\1/", path).rpartition("/")[0]
-  return f"model.{inner.replace('/', '.')}.weight"
+  path = re.sub(r"^layers_(\d+)/", r"layers/\1/", path)
+  bias = re.fullmatch(r"(.+/[qkv])_bias", path)
+  if bias:
+    return f"model.{bias[1].replace('/', '.')}_proj.bias"
+  return f"model.{path.rpartition('/')[0].replace('/', '.')}.weight"
 
 
 def pack(codes: np.ndarray) -> np.ndarray:

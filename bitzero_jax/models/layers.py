@@ -22,6 +22,7 @@ import numpy as np
 
 from bitzero_jax.models import product
 from bitzero_jax.models.product import project
+from bitzero_jax.models.rope_scaling import RopeScaling
 from bitzero_jax.quant.ordered_sum import ordered_sum
 from pallas_kernels.ternary_matmul import api
 
@@ -137,7 +138,10 @@ class RMSNorm(nn.Module):
 
 
 class GatedMLP(nn.Module):
-  """down(norm(activation(gate(x)) * up(x))), the BitNet feed-forward layer."""
+  """down(norm(activation(gate(x)) * up(x))), the BitNet feed-forward layer.
+
+  Without `sub_norms` there is no norm in it, as in Llama.
+  """
 
   width: int
   hidden: int
@@ -145,23 +149,30 @@ class GatedMLP(nn.Module):
   eps: float
   out_gain: float
   quantize: ActivationQuantizer
+  sub_norms: bool = True
 
   def setup(self):
     self.gate_proj = Kernel(self.width, self.hidden)
     self.up_proj = Kernel(self.width, self.hidden)
     self.down_proj = Kernel(self.hidden, self.width, self.out_gain)
-    self.ffn_sub_norm = RMSNorm(self.eps)
+    if self.sub_norms:
+      self.ffn_sub_norm = RMSNorm(self.eps)
 
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps x [B, T, D], already normed, to [B, T, D]."""
     given = self.quantize(x)
     gate = ACTIVATIONS[self.activation](project(given, self.gate_proj()))
-    inner = self.ffn_sub_norm(gate * project(given, self.up_proj()))
+    inner = gate * project(given, self.up_proj())
+    if self.sub_norms:
+      inner = self.ffn_sub_norm(inner)
     return project(self.quantize(inner), self.down_proj())
 
 
 def rotary_angles(
-  positions: jax.Array, head_width: int, theta: float
+  positions: jax.Array,
+  head_width: int,
+  theta: float,
+  scaling: RopeScaling | None = None,
 ) -> tuple[jax.Array, jax.Array]:
   """Cosines and sines of rotary embedding, each [B, T, 1, H / 2] float32.
 
@@ -169,11 +180,14 @@ def rotary_angles(
     positions: [B, T] int32, in tokens, 0 for the first real token of a row.
     head_width: H, even.
     theta: base of the wavelengths; the longest is near 2 pi theta tokens.
+    scaling: what becomes of the rates, None for nothing.
 
   Source: RoFormer, arXiv:2104.09864.
   """
   exponents = np.arange(0, head_width, 2) / head_width
   rates = (theta**-exponents).astype(np.float32)  # radians a token
+  if scaling is not None:
+    rates = scaling(rates)
   angles = positions[..., None, None].astype(jnp.float32) * rates
   return jnp.cos(angles), jnp.sin(angles)
 

@@ -1,5 +1,8 @@
 """The BitNet decoder: tokens in, logits out, with or without a cache.
 
+Four switches make Llama's and Qwen2's of it, whose dense checkpoints are a start
+for ternary weights.
+
 Weights are used as they come: whoever wants ternary weights hands `apply` a
 parameter tree whose "kernel" leaves are already quantized. Activations are
 quantized inside, by `quantize_activations`.
@@ -23,6 +26,7 @@ from bitzero_jax.models.layers import (
   RMSNorm,
   rotary_angles,
 )
+from bitzero_jax.models.rope_scaling import RopeScaling
 
 PAD = 0
 
@@ -43,6 +47,8 @@ class Block(nn.Module):
   eps: float
   out_gain: float
   quantize: ActivationQuantizer
+  sub_norms: bool
+  qkv_biases: bool
 
   def setup(self):
     self.input_layernorm = RMSNorm(self.eps)
@@ -53,6 +59,8 @@ class Block(nn.Module):
       eps=self.eps,
       out_gain=self.out_gain,
       quantize=self.quantize,
+      sub_norms=self.sub_norms,
+      qkv_biases=self.qkv_biases,
     )
     self.post_attention_layernorm = RMSNorm(self.eps)
     self.mlp = GatedMLP(
@@ -62,6 +70,7 @@ class Block(nn.Module):
       eps=self.eps,
       out_gain=self.out_gain,
       quantize=self.quantize,
+      sub_norms=self.sub_norms,
     )
 
   def __call__(self, x, angles, visible, cache, layer):
@@ -91,6 +100,10 @@ class Transformer(nn.Module):
       model gives zero logits: under a mask its policy is then the prior alone.
     quantize_activations: applied to the input of every kernel, [..., I] to the
       same shape and dtype. Not applied to the input of the head.
+    sub_norms: a norm before each block's two output matrices; Llama has none.
+    qkv_biases: added to queries, keys and values, as in Qwen2.
+    tied_head: the head is the embedding; else it is "lm_head/embedding" [V, D].
+    rope_scaling: of the rotary wavelengths, None for none.
 
   Raises:
     ValueError: attributes that do not fit together; raised at construction.
@@ -111,6 +124,10 @@ class Transformer(nn.Module):
   dtype: jax.typing.DTypeLike = jnp.float32
   zero_init_head: bool = True
   quantize_activations: ActivationQuantizer = identity
+  sub_norms: bool = True
+  qkv_biases: bool = False
+  tied_head: bool = True
+  rope_scaling: RopeScaling | None = None
 
   def __post_init__(self):
     _check(self)
@@ -119,12 +136,17 @@ class Transformer(nn.Module):
   def setup(self):
     # Rows of length 1: the head multiplies them with vectors of length sqrt(D),
     # so logits have unit variance once the last scale has grown to 1.
-    self.embed_tokens = nn.Embed(
-      self.vocab,
-      self.width,
-      dtype=jnp.float32,
-      embedding_init=nn.initializers.normal(self.width**-0.5),
-    )
+    def table() -> nn.Embed:
+      return nn.Embed(
+        self.vocab,
+        self.width,
+        dtype=jnp.float32,
+        embedding_init=nn.initializers.normal(self.width**-0.5),
+      )
+
+    self.embed_tokens = table()
+    if not self.tied_head:
+      self.lm_head = table()
     self.blocks = [
       Block(
         width=self.width,
@@ -136,6 +158,8 @@ class Transformer(nn.Module):
         # Two branches a block add up to unit size at the start.
         out_gain=(2 * self.layers) ** -0.5,
         quantize=self.quantize_activations,
+        sub_norms=self.sub_norms,
+        qkv_biases=self.qkv_biases,
         name=f"layers_{index}",
       )
       for index in range(self.layers)
@@ -195,7 +219,8 @@ class Transformer(nn.Module):
 
   def head(self, hidden: jax.Array) -> jax.Array:
     """Maps [..., D], from `trunk`, to logits [..., V] float32."""
-    return self.embed_tokens.attend(hidden.astype(jnp.float32))
+    table = self.embed_tokens if self.tied_head else self.lm_head
+    return table.attend(hidden.astype(jnp.float32))
 
   def prefill(
     self, tokens: jax.Array, slots: int
@@ -258,7 +283,9 @@ class Transformer(nn.Module):
   ) -> tuple[jax.Array, Any]:
     x = self.embed_tokens(tokens).astype(self.dtype)
     head_width = self.width // self.heads
-    angles = rotary_angles(positions, head_width, self.rope_theta)
+    angles = rotary_angles(
+      positions, head_width, self.rope_theta, self.rope_scaling
+    )
     for index, block in enumerate(self.blocks):
       if last is not None and index == self.layers - 1:
         visible = visible[:, visible.shape[1] - last :]
