@@ -50,7 +50,7 @@ def forward(
   Returns:
     (tokens int32 [B, T], heard=None) -> logits float32 [B, T, V]; a PAD column
     is read by none, and what comes out there means nothing. `heard` holds
-    inputs of products by ggml's name, float32 [B, T, I], from `llama.Listener`:
+    inputs of products by ggml's name, float32 [B, T, I], from `listener`:
     an input that agrees with them to SLACK is rounded as they are.
   """
   codes = {
@@ -65,9 +65,9 @@ def forward(
 
     def product(path: str, x: jax.Array, theirs: jax.Array | None) -> jax.Array:
       weight, scale = codes[path]
-      rounded = _round_as(x, theirs, placed[path].carrier.activations)
+      rounded = round_as(x, theirs, placed[path].carrier.activations)
       # Else the last product may become one instruction with what follows.
-      return optimization_barrier(_contract("...i,io", rounded, weight) * scale)
+      return optimization_barrier(_once(jnp.matmul, rounded, weight) * scale)
 
     def norm(path: str, x: jax.Array) -> jax.Array:
       return _to_unit_rms(x) * scales[f"{path}/scale"]
@@ -76,8 +76,8 @@ def forward(
     x = _blocks(shape, product, norm, table[tokens], tokens, first, heard)
     x = norm("norm", x)
     grain = placed[EMBEDDING].carrier.activations
-    rounded = _round_as(x, heard.get("result_norm"), grain)
-    return _contract("...i,oi", rounded, table)
+    rounded = round_as(x, heard.get("result_norm"), grain)
+    return _once(jnp.matmul, rounded, table.T)
 
   def call(
     tokens: jax.Array, heard: Mapping[str, np.ndarray] | None = None
@@ -124,7 +124,9 @@ def _blocks(
       for name in ("gate", "up")
     )
     inner = norm(f"{block}/mlp/ffn_sub_norm", _once(jax.nn.silu, gate) * up)
-    x = x + product(f"{block}/mlp/down_proj/kernel", inner, hear("ffn_sub_norm"))
+    x = x + product(
+      f"{block}/mlp/down_proj/kernel", inner, hear("ffn_sub_norm")
+    )
   return x
 
 
@@ -132,13 +134,6 @@ def _once(function: Callable[..., jax.Array], *given: Any) -> jax.Array:
   """A function of float32, worked out in float64, rounded at the end."""
   wide = (jnp.asarray(x, jnp.float64) for x in given)
   return function(*wide).astype(jnp.float32)
-
-
-def _contract(letters: str, a: Any, b: Any) -> jax.Array:
-  out = letters.partition(",")
-  kept = "".join(sorted(set(out[2]) - set(out[0])))
-  form = f"{letters}->{out[0].replace('i', '')}{kept}"
-  return _once(lambda a, b: jnp.einsum(form, a, b), a, b)
 
 
 def _to_unit_rms(x: jax.Array) -> jax.Array:
@@ -174,7 +169,9 @@ def _attend(
   """`attention.attend`, each step rounded once: [B, T, N, H]."""
   group = queries.shape[2] // keys.shape[2]
   keys, values = (jnp.repeat(x, group, axis=2) for x in (keys, values))
-  scores = _once(lambda q, k: jnp.einsum("bqnh,bknh->bnqk", q, k), queries, keys)
+  scores = _once(
+    lambda q, k: jnp.einsum("bqnh,bknh->bnqk", q, k), queries, keys
+  )
   scale = np.float32(queries.shape[-1] ** -0.5)
 
   def softmax(scores: jax.Array) -> jax.Array:
@@ -188,14 +185,21 @@ def _attend(
   )
 
 
-def _round_as(
+def round_as(
   x: jax.Array, theirs: jax.Array | None, activations: int
 ) -> jax.Array:
-  """`round_inputs`, but with the others' codes where inputs agree to SLACK."""
+  """`round_inputs`, but as `theirs` are rounded where inputs agree to SLACK.
+
+  Args:
+    x: [..., I] float32.
+    theirs: the same inputs as llama.cpp had them, or None.
+    activations: as in `Carrier`.
+  """
   mine = round_inputs(x, activations)
-  if theirs is None:
+  if theirs is None or activations == 0:
     return mine
-  blocks = jnp.abs(x).reshape(*x.shape[:-1], -1, max(activations, 1))
+  grain = 1 if activations == 16 else activations
+  blocks = jnp.abs(x).reshape(*x.shape[:-1], -1, grain)
   largest = jnp.broadcast_to(blocks.max(-1, keepdims=True), blocks.shape)
   agrees = jnp.abs(x - theirs) <= SLACK * largest.reshape(x.shape)
   return jnp.where(agrees, round_inputs(theirs, activations), mine)

@@ -46,6 +46,7 @@ _FAMILIES = {
     frozenset({"max_window_layers", "sliding_window"}),
   ),
 }
+_KINDS = {"full_attention"}  # layer_types
 _FIXED_QUANT = {
   "quant_method": ("bitnet",),
   "use_rms_norm": (False, None),
@@ -60,7 +61,11 @@ _SIZES = {
   "intermediate_size": ("hidden", int),
   "rms_norm_eps": ("eps", float),
 }
-_SCALINGS: dict[str, Any] = {"default": None, "linear": Linear, "llama3": Llama3}
+_SCALINGS: dict[str, Any] = {
+  "default": None,
+  "linear": Linear,
+  "llama3": Llama3,
+}
 
 
 class Described(NamedTuple):
@@ -113,36 +118,46 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _interpret(config: dict[str, Any]) -> Described:
-  quantization = config.pop("quantization_config", None)
+  quantization = _object(config, "quantization_config")
   family = _FAMILIES[_one_of(config, "model_type", _FAMILIES)]
   _check_fixed(config, family.fixed)
   kinds = config.pop("layer_types", None)
-  if kinds is not None and set(kinds) != {"full_attention"}:
+  if not (kinds is None or (isinstance(kinds, list) and set(kinds) <= _KINDS)):
     raise ValueError(f"layer_types={kinds} must be 'full_attention' throughout")
   options: dict[str, Any] = dict(family.options)
   for field, (name, kind) in _SIZES.items():
     options[name] = _number(config, field, kind)
   options["activation"] = _one_of(config, "hidden_act", ACTIVATIONS)
-  options["tied_head"] = bool(config.pop("tie_word_embeddings", False))
+  tied = config.pop("tie_word_embeddings", False)
+  if not isinstance(tied, bool):
+    raise ValueError(f"tie_word_embeddings={tied!r} must be False or True")
+  options["tied_head"] = tied
   options["rope_theta"], options["rope_scaling"] = _rope(config)
-  width = config.pop("head_dim", None)
-  if width is not None and width * options["heads"] != options["width"]:
-    raise ValueError(
-      f"head_dim={width} times num_attention_heads={options['heads']} must be "
-      f"hidden_size={options['width']}"
-    )
+  _check_head(config, options["width"], options["heads"])
   _refuse_rest(config, _SILENT | family.silent)
   if quantization is None:
     return Described(Transformer(**options), True, False, False)
-  packed, divides = _quantization(dict(quantization))
+  packed, divides = _quantization(quantization)
   options["quantize_activations"] = activations.fake_quant
   return Described(Transformer(**options), False, packed, divides)
 
 
+def _check_head(config: dict[str, Any], width: int, heads: int) -> None:
+  if config.get("head_dim") is None:
+    config.pop("head_dim", None)
+    return
+  head = _number(config, "head_dim", int)
+  if head * heads != width:
+    raise ValueError(
+      f"head_dim={head} times num_attention_heads={heads} must be "
+      f"hidden_size={width}"
+    )
+
+
 def _rope(config: dict[str, Any]) -> tuple[float, RopeScaling | None]:
   """Base and scaling, from the fields of either age of `transformers`."""
-  old = config.pop("rope_scaling", None)
-  rope = dict(config.pop("rope_parameters", None) or old or {})
+  old = _object(config, "rope_scaling")
+  rope = _object(config, "rope_parameters") or old or {}
   if "rope_theta" in config:
     rope["rope_theta"] = config.pop("rope_theta")
   theta = _number(rope, "rope_theta", float)
@@ -155,6 +170,11 @@ def _rope(config: dict[str, Any]) -> tuple[float, RopeScaling | None]:
   kinds = scaling.__annotations__
   numbers = {name: _number(rope, name, kinds[name]) for name in kinds}
   _refuse_rest(rope, frozenset())
+  low, high = (numbers.get(f"{n}_freq_factor", 0) for n in ("low", "high"))
+  if scaling is Llama3 and high <= low:
+    raise ValueError(
+      f"high_freq_factor={high} must be above low_freq_factor={low}"
+    )
   return theta, scaling(**numbers)
 
 
@@ -172,11 +192,18 @@ def _quantization(rest: dict[str, Any]) -> tuple[bool, bool]:
   return divides or mode == "offline", divides
 
 
+def _object(config: dict[str, Any], field: str) -> dict[str, Any] | None:
+  value = config.pop(field, None)
+  if value is None or isinstance(value, dict):
+    return value and dict(value)
+  raise ValueError(f"{field}={value!r} must be an object")
+
+
 def _one_of(config: dict[str, Any], field: str, allowed: Any) -> str:
   if field not in config:
     raise ValueError(f"lacks {field}")
   value = config.pop(field)
-  if value not in list(allowed):
+  if value not in list(allowed):  # a list compares what a dict cannot hash
     raise ValueError(f"{field}={value!r} must be one of {', '.join(allowed)}")
   return value
 

@@ -1,4 +1,4 @@
-"""Checkpoints from Hugging Face's files: BitNet's, and dense ones to start from.
+"""Checkpoints from Hugging Face's files: BitNet's, and dense ones to start.
 
 BitNet b1.58 2B4T's layout is read as it is run there. Llama's and Qwen2's are
 read as latent weights in full precision: the start of ternary fine-tuning.
@@ -114,7 +114,9 @@ def _files(folder: Path) -> dict[str, Path]:
     raise ValueError(f"{index} is broken: it lacks weight_map")
   for file in named.values():
     if not isinstance(file, str) or Path(file).name != file:
-      raise ValueError(f"{index}: {file!r} must be the name of a file beside it")
+      raise ValueError(
+        f"{index}: {file!r} must be the name of a file beside it"
+      )
   return {name: folder / file for name, file in named.items()}
 
 

@@ -1,7 +1,7 @@
 """The BitNet decoder: tokens in, logits out, with or without a cache.
 
-Four switches make Llama's and Qwen2's of it, whose dense checkpoints are a start
-for ternary weights.
+Four switches make it Llama's or Qwen2's, whose checkpoints are a start for
+ternary weights.
 
 Weights are used as they come: whoever wants ternary weights hands `apply` a
 parameter tree whose "kernel" leaves are already quantized. Activations are
