@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from flax import traverse_util
 
 from bitzero_jax import build
 from bitzero_jax import config as config_lib
@@ -18,8 +19,9 @@ from bitzero_jax.evaluate.exam import Exam
 from bitzero_jax.evaluate.examine import examiner, summarize
 from bitzero_jax.evaluate.graded import Graded
 from bitzero_jax.export import packed
-from bitzero_jax.export.model import weights
+from bitzero_jax.export.model import transformer, weights
 from bitzero_jax.language import levels, render
+from bitzero_jax.models import leaves
 from bitzero_jax.models.network import Network
 from bitzero_jax.precision.base import set_control
 from bitzero_jax.runtime import checkpoint, workdir
@@ -67,7 +69,8 @@ def restore(folder: Path, which: str) -> Restored:
   """Restores the "last" or the "best" checkpoint of a run.
 
   Raises:
-    ValueError: the folder holds no run, or no checkpoint yet.
+    ValueError: the folder holds no run, or no checkpoint yet, or one that is
+      not of its config.
 
   Warns of the keys that its config lacks, and takes their defaults.
   """
@@ -88,7 +91,17 @@ def restore(folder: Path, which: str) -> Restored:
     if number is None:
       raise ValueError(f"--workdir={folder} holds no checkpoint yet")
     params = checkpoints.read(number)["params"]
+  _check_leaves(folder, config, params["model"])
   return Restored(config, params, number)
+
+
+def _check_leaves(folder: Path, config: Any, params: Any) -> None:
+  flat = traverse_util.flatten_dict(dict(params), sep="/")
+  found = {path: leaf.shape for path, leaf in flat.items()}
+  try:
+    leaves.check(transformer(config), found)
+  except ValueError as error:
+    raise ValueError(f"--workdir={folder}: its checkpoint {error}") from None
 
 
 @contextlib.contextmanager

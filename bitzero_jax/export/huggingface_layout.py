@@ -10,8 +10,6 @@ import re
 
 import numpy as np
 
-from bitzero_jax.models.transformer import Transformer
-
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 CONFIG_FILE = "config.json"
@@ -21,38 +19,6 @@ _TOP = {
   "norm/scale": "model.norm.weight",
   "lm_head/embedding": "lm_head.weight",
 }
-
-
-def shapes(model: Transformer) -> dict[str, tuple[int, ...]]:
-  """Paths of all leaves of a model, joined by "/", and their shapes."""
-  width, hidden = model.width, model.hidden
-  keys = width // model.heads * model.kv_heads
-  layer: dict[str, tuple[int, ...]] = {
-    "input_layernorm/scale": (width,),
-    "self_attn/q_proj/kernel": (width, width),
-    "self_attn/k_proj/kernel": (width, keys),
-    "self_attn/v_proj/kernel": (width, keys),
-    "self_attn/o_proj/kernel": (width, width),
-    "post_attention_layernorm/scale": (width,),
-    "mlp/gate_proj/kernel": (width, hidden),
-    "mlp/up_proj/kernel": (width, hidden),
-    "mlp/down_proj/kernel": (hidden, width),
-  }
-  if model.sub_norms:
-    layer["self_attn/attn_sub_norm/scale"] = (width,)
-    layer["mlp/ffn_sub_norm/scale"] = (hidden,)
-  if model.qkv_biases:
-    layer["self_attn/q_bias"] = (width,)
-    layer["self_attn/k_bias"] = layer["self_attn/v_bias"] = (keys,)
-  found: dict[str, tuple[int, ...]] = {
-    "embed_tokens/embedding": (model.vocab, width),
-    "norm/scale": (width,),
-  }
-  if not model.tied_head:
-    found["lm_head/embedding"] = (model.vocab, width)
-  for index in range(model.layers):
-    found |= {f"layers_{index}/{leaf}": shape for leaf, shape in layer.items()}
-  return found
 
 
 def name_of(path: str) -> str:

@@ -14,6 +14,7 @@ from flax import traverse_util
 from bitzero_jax.export import extras, huggingface_config
 from bitzero_jax.export import huggingface_layout as layout
 from bitzero_jax.export.huggingface_config import Described, read_json
+from bitzero_jax.models import leaves
 from bitzero_jax.models.transformer import Transformer
 from bitzero_jax.quant import absmean, tree
 
@@ -59,7 +60,7 @@ def read(folder: Path) -> Imported:
     OSError: a file cannot be read.
   """
   described = huggingface_config.read(folder)
-  shapes = layout.shapes(described.model)
+  shapes = leaves.shapes(described.model)
   files = _files(folder)
   names = {layout.name_of(path) for path in shapes}
   scales = {f"{n}_scale" for n in names if n.endswith("_proj.weight")}
@@ -70,10 +71,10 @@ def read(folder: Path) -> Imported:
   ):
     if found:
       raise ValueError(f"{folder}: {problem} {min(found)}")
-  leaves = {
+  held = {
     path: _leaf(files, described, path, shape) for path, shape in shapes.items()
   }
-  params = traverse_util.unflatten_dict(leaves, sep="/")
+  params = traverse_util.unflatten_dict(held, sep="/")
   latent = not described.dense and not described.packed
   return Imported(described.model, params, latent)
 

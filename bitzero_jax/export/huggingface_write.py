@@ -10,9 +10,9 @@ import numpy as np
 
 from bitzero_jax.export import extras
 from bitzero_jax.export import huggingface_layout as layout
-from bitzero_jax.export.model import EPS, Matrix, Model
+from bitzero_jax.export.model import EPS, Matrix, Model, transformer
 from bitzero_jax.language import grammar
-from bitzero_jax.models.transformer import Transformer
+from bitzero_jax.models import leaves
 
 
 def check(folder: Path) -> None:
@@ -85,12 +85,7 @@ def _check(model: Model) -> None:
         f"quant.activations={model.config.quant.activations!r} must be 'int8' "
         "for Hugging Face's BitNet, which rounds them"
       )
-  c = model.config.model
-  known = layout.shapes(
-    Transformer(
-      grammar.VOCABULARY, c.width, c.layers, c.heads, c.kv_heads, c.hidden
-    )
-  )
+  known = leaves.shapes(transformer(model.config))
   for path in (*model.matrices, *model.others):
     if path not in known:
       raise ValueError(f"{path}: Hugging Face's BitNet has no place for it")
