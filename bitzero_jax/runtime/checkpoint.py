@@ -28,6 +28,7 @@ class Checkpoints:
     folder = Path(workdir).absolute() / FOLDER
     if not create and not folder.is_dir():
       raise FileNotFoundError(f"{folder} does not exist: nothing was trained")
+    self._folder = folder
     keep = managers.AnyPreservationPolicy(
       [
         managers.LatestN(2),
@@ -104,7 +105,18 @@ class Checkpoints:
     """Reads a checkpoint as nested dicts of arrays, whatever its shapes.
 
     They lie on this process's first device, whatever device they came from.
+
+    Raises:
+      ValueError: its files are broken, or were cut short.
     """
+    try:
+      return self._read(step)
+    except Exception as error:  # tensorstore has no one class for what it finds
+      raise ValueError(
+        f"{self._folder / str(step)} is broken, or was cut short"
+      ) from error
+
+  def _read(self, step: int) -> dict[str, Any]:
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     shapes = jax.tree.map(
       lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),

@@ -80,3 +80,33 @@ def test_what_was_heard_reaches_every_product(small_config, mixed_model):
   }.items():
     far = np.ones((1, 7, inputs), np.float32)
     np.testing.assert_array_equal(forward(tokens, {name: far}), alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layers", [2, 6])
+def test_it_is_nearer_to_floats_than_training_is(
+  small_config, mixed_model, layers
+):
+  """Two roundings of 8 bits, with nothing in common, and nothing else."""
+  model = mixed_model(small_config(width=256, hidden=768, model__layers=layers))
+  placed = gguf.place(model, embedding="f32")
+  tokens = np.random.default_rng(5).integers(1, 249, (16, 12)).astype(np.int32)
+
+  def forward(activations):
+    config = small_config(
+      width=256,
+      hidden=768,
+      model__layers=layers,
+      quant__activations=activations,
+    )
+    network = build.build_shipped_network(config)
+    return np.asarray(network.logits(model_lib.weights(model), tokens, 12))
+
+  def relative(got, wanted):
+    return np.linalg.norm(got - wanted) / np.linalg.norm(wanted)
+
+  floats, per_token = forward("none"), forward("int8")
+  blocks = engine.forward(model, placed)(tokens)
+  training, here = relative(per_token, floats), relative(blocks, floats)
+  assert here < training < 5e-2
+  assert relative(blocks, per_token) < 1.1 * np.hypot(training, here)

@@ -133,6 +133,18 @@ def test_mixed_precision_has_the_logits_of_jax(
   assert root_mean_square(close) < 3e-2
 
 
+@pytest.mark.parametrize(("width", "layers"), [(256, 6), (512, 4)])
+def test_a_deep_model_has_the_logits_of_jax(
+  small_config, mixed_model, tmp_path, width, layers
+):
+  """Most of its rows have a tie; per token, see `engine_test`."""
+  config = small_config(width=width, hidden=768, model__layers=layers)
+  model = mixed_model(config)
+  alone, heard, _ = differences(model, tmp_path / "x.gguf", {}, False)
+  assert heard.max() < 1e-5
+  assert alone.max() < 5e-2
+
+
 def test_what_was_heard_excuses_no_wrong_weight(
   small_config, mixed_model, tmp_path
 ):

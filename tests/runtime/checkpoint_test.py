@@ -179,3 +179,16 @@ def test_what_another_machine_saved_can_be_read(tmp_path):
   with checkpoint.opened(tmp_path, create=False) as checkpoints:
     read = checkpoints.read(1)
   np.testing.assert_array_equal(read["params"]["x"], [0.0, 1.0, 2.0])
+
+
+def test_a_checkpoint_that_was_cut_short_is_refused(tmp_path):
+  # Of one leaf: orbax leaves the reads of others to fail when nobody listens.
+  with checkpoint.opened(tmp_path) as checkpoints:
+    checkpoints.save(3, {"kernel": state()["params"]["kernel"]}, None)
+  for path in (tmp_path / checkpoint.FOLDER / "3").rglob("d/*"):
+    path.write_bytes(path.read_bytes()[:-10])
+  with (
+    checkpoint.opened(tmp_path, create=False) as checkpoints,
+    pytest.raises(ValueError, match="3 is broken, or was cut short"),
+  ):
+    checkpoints.read(3)
