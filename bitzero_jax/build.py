@@ -278,23 +278,23 @@ def build_state(config: Any, barred: Array, start: Any = None) -> LoopState:
       most that an exam can have, so that the state's shape is known before.
     start: the model's latent weights; None for random ones.
   """
-  return build_states(config, [barred], [start])[0]
+  return build_states(config, [barred], starts=[start])[0]
 
 
 def build_states(
   config: Any,
   barred: Sequence[Array],
-  starts: Sequence[Any] | None = None,
   shardings: LoopState | None = None,
+  starts: Sequence[Any] | None = None,
 ) -> list[LoopState]:
   """The same for one seed after the other, `config.seed` the first.
 
   Args:
     config: as for `build_state`.
     barred: of each seed.
-    starts: of each seed; None where all begin with random weights.
     shardings: from `build_shardings`, where each array is to lie; None for this
       process's first device.
+    starts: of each seed; None where all begin with random weights.
   """
   starts = [None] * len(barred) if starts is None else starts
   proposer = build_proposer(config)

@@ -282,6 +282,8 @@ def of_a_run(values: dict[str, Any]) -> tuple[ConfigDict, list[str]]:
   Raises:
     ValueError: a key is unknown, or has the wrong type.
   """
+  if not isinstance(values, dict):
+    raise ValueError(f"saved config must be a group of keys, not {values!r}")
   config = default()
   missing = list(_fill(config, values, ""))
   validate(config)

@@ -16,6 +16,7 @@ from bitzero_jax.evaluate.examine import accuracies
 from bitzero_jax.export import gguf, vocabulary
 from bitzero_jax.export.llama import Engine
 from bitzero_jax.language import layout, levels, render
+from bitzero_jax.language.render import Tokens
 from bitzero_jax.language.rows import rows_of
 from bitzero_jax.state import KINDS, Answers
 from bitzero_jax.trained import Evaluation
@@ -126,27 +127,29 @@ def solve(
   """Programs for a person's examples, sampled in llama.cpp, best first.
 
   Raises:
-    ValueError: an example does not fit the model's language.
+    ValueError: as for `puzzle.solve`.
   """
-  if samples < 1:
-    raise ValueError(f"--samples={samples} must be at least 1")
   config = model.config
   level = levels.LEVELS[config.language.levels[-1]]
   sizes = build.build_language(config).sizes
-  shown = puzzle.sayable(examples, level, sizes)
-  values = jnp.array(
-    [[induce.value_row(text, sizes.value) for text in pair] for pair in shown],
-    jnp.int32,
-  )
-  prompt = layout.induction(values[None, :, 0], values[None, :, 1])
-  written = model.engine.answers(
-    np.asarray(prompt)[0].tolist(),
-    vocabulary.gbnf(level, "program"),
-    sizes.program,
-    [config.seed + i for i in range(samples)],
-  )
-  whole = [tuple(tokens) for tokens in written if _is_whole(tokens)]
-  return puzzle.rank(model.executor, examples, whole)
+
+  def write(shown: list[puzzle.Example], samples: int) -> list[Tokens]:
+    values = jnp.array(
+      [
+        [induce.value_row(text, sizes.value) for text in pair] for pair in shown
+      ],
+      jnp.int32,
+    )
+    prompt = layout.induction(values[None, :, 0], values[None, :, 1])
+    written = model.engine.answers(
+      np.asarray(prompt)[0].tolist(),
+      vocabulary.gbnf(level, "program"),
+      sizes.program,
+      [config.seed + i for i in range(samples)],
+    )
+    return [tuple(tokens) for tokens in written if _is_whole(tokens)]
+
+  return puzzle.solve(write, level, sizes, model.executor, examples, samples)
 
 
 def _is_whole(tokens: list[int]) -> bool:

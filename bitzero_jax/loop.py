@@ -192,7 +192,7 @@ class _Loop:
         )
     barred = [run.exam.tasks.behaviour for run in self.runs]
     shardings = build.build_shardings(self.runs[0].plan.config, self.mesh)
-    fresh = build.build_states(self.config, barred, starts, shardings)
+    fresh = build.build_states(self.config, barred, shardings, starts)
     states, first = self._restored(fresh, first)
     if first:
       self.progress.note(f"resuming after round {first}")

@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+from flax import traverse_util
 
 from bitzero_jax import config as config_lib
+from bitzero_jax.export.model import transformer
+from bitzero_jax.models import leaves
 from bitzero_jax.runtime import checkpoint, workdir
 
 _LOG = logging.getLogger(__name__)
@@ -47,7 +50,9 @@ def restore(folder: Path, which: str) -> Restored:
   """Restores the "last" or the "best" checkpoint of a run.
 
   Raises:
-    ValueError: the folder holds no run, or no checkpoint yet.
+    ValueError: the folder holds no run, or no checkpoint yet, or one that is
+      not of its config.
+    CheckpointError: it is damaged.
 
   Warns of the keys that its config lacks, and takes their defaults.
   """
@@ -68,7 +73,17 @@ def restore(folder: Path, which: str) -> Restored:
     if number is None:
       raise ValueError(f"--workdir={folder} holds no checkpoint yet")
     params = checkpoints.read(number)["params"]
+  _check_leaves(folder, config, params["model"])
   return Restored(config, params, number)
+
+
+def _check_leaves(folder: Path, config: Any, params: Any) -> None:
+  flat: dict[str, Any] = traverse_util.flatten_dict(dict(params), sep="/")
+  found = {path: leaf.shape for path, leaf in flat.items()}
+  try:
+    leaves.check(transformer(config), found)
+  except ValueError as error:
+    raise ValueError(f"--workdir={folder}: its checkpoint {error}") from None
 
 
 def start(config: Any) -> Any:

@@ -246,24 +246,15 @@ def solve(
     samples: programs sampled, at each number of planes.
 
   Raises:
-    ValueError: an example does not fit the model's language.
+    ValueError: as for `puzzle.solve`.
   """
-  if samples < 1:
-    raise ValueError(f"--samples={samples} must be at least 1")
   config = model.config
   level = levels.LEVELS[config.language.levels[-1]]
+  sizes = build.build_language(config).sizes
 
   def ask(params: Any) -> list[puzzle.Answer]:
-    return puzzle.solve(
-      model.network,
-      params,
-      level,
-      build.build_language(config).sizes,
-      model.executor,
-      examples,
-      samples,
-      config.seed,
-    )
+    write = puzzle.by_network(model.network, params, level, sizes, config.seed)
+    return puzzle.solve(write, level, sizes, model.executor, examples, samples)
 
   # A packed file holds one precision, whatever the run could do.
   depths = config.precision.depths if "quant" in model.params else ()

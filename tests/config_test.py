@@ -343,6 +343,8 @@ def test_keys_that_an_earlier_version_had_not_take_their_defaults():
   assert config.to_dict() == changed(seed=5, pool__capacity=64).to_dict()
   with pytest.raises(ValueError, match="unknown"):
     config_lib.of_a_run(saved | {"speed": 1})
+  with pytest.raises(ValueError, match=r"must be a group of keys, not \[\]"):
+    config_lib.of_a_run([])
 
 
 def test_updates_are_counted_over_the_whole_run():

@@ -92,6 +92,29 @@ def test_a_run_without_a_score_has_no_best(tmp_path, states):
     pass
 
 
+@pytest.mark.parametrize(
+  ("field", "value", "said"),
+  [
+    (
+      "width",
+      32,
+      r"its checkpoint embed_tokens/embedding has shape \(250, 16\)",
+    ),
+    ("layers", 2, "its checkpoint lacks layers_1/"),
+  ],
+)
+def test_a_checkpoint_of_another_config_is_refused(
+  folder, tmp_path, field, value, said
+):
+  again = tmp_path / "run"
+  shutil.copytree(folder, again)
+  values = json.loads((again / "config.json").read_text())
+  values["model"][field] = value
+  (again / "config.json").write_text(json.dumps(values))
+  with pytest.raises(ValueError, match=said):
+    trained.restore(again, "last")
+
+
 def test_what_was_never_trained_is_refused(tmp_path):
   with (
     pytest.raises(ValueError, match="holds no BitZero run"),
@@ -180,12 +203,14 @@ def test_solve_takes_more_planes_only_where_nothing_fits(
   )
   asked = []
 
-  def answers(network, params, level, sizes, executor, examples, *rest):
-    planes = int(params["quant"]["kernel"]["planes"])
-    asked.append(planes)
-    right = len(examples) if planes >= fits_at else 0
+  def by_network(network, params, *rest):
+    asked.append(int(params["quant"]["kernel"]["planes"]))
+
+  def answers(write, level, sizes, executor, examples, samples):
+    right = len(examples) if asked[-1] >= fits_at else 0
     return [puzzle.Answer("x", right, 1, 1)]
 
+  monkeypatch.setattr(puzzle, "by_network", by_network)
   monkeypatch.setattr(puzzle, "solve", answers)
   found = trained.solve(several, [("[1]", "[1]")], 8)
   assert asked == list(range(1, stops_at + 1))

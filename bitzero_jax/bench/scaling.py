@@ -33,7 +33,7 @@ def grown(config: Any, devices: int) -> Any:
     said = ", ".join(f"mesh.{axis}={size}" for axis, size in shape.items())
     raise ValueError(f"{said}: all must be 1, for --devices sets mesh.data")
   made = config.copy_and_resolve_references()
-  flat = {"mesh.data": devices}
+  flat: dict[str, Any] = {"mesh.data": devices}
   for path in _ROWS:
     room, name = path.split(".")
     rows = config[room][name]

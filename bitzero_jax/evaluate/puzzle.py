@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +18,8 @@ from bitzero_jax.verify.judge import Bounds
 from bitzero_jax.verify.verdict import Job
 
 Example = tuple[str, str]  # canonical input and output
+# Examples of the prompt, how many programs -> programs, whole ones.
+Writer = Callable[[list[Example], int], Sequence[Tokens]]
 
 
 class Answer(NamedTuple):
@@ -73,38 +75,24 @@ def _canonical(text: str) -> str | None:
 
 
 def solve(
-  network: Network,
-  params: Any,
+  write: Writer,
   level: Level,
   sizes: Sizes,
   executor: Executor,
   examples: list[Example],
   samples: int,
-  seed: int,
 ) -> list[Answer]:
-  """Samples programs and ranks them: most examples right, then the shortest.
+  """Has programs written and ranks them: most examples right, then shortest.
 
   The prompt holds `sizes.shown` of the examples that the level can say; fewer
   are repeated. All of them are used for verification.
 
   Raises:
-    ValueError: the level can say none of the examples.
+    ValueError: no samples are asked for, or the level can say none of the
+      examples.
   """
-  shown = sayable(examples, level, sizes)
-  (written,) = induce.programs(
-    network, params, [shown], level, sizes, samples, jax.random.key(seed)
-  )
-  return rank(executor, examples, written)
-
-
-def sayable(
-  examples: list[Example], level: Level, sizes: Sizes
-) -> list[Example]:
-  """The examples that a prompt holds: those that the level can say, repeated.
-
-  Raises:
-    ValueError: the level can say none of them.
-  """
+  if samples < 1:
+    raise ValueError(f"--samples={samples} must be at least 1")
   bounds = Bounds(level.items, level.low, level.high)
   shown = induce.shown(examples, bounds, sizes.shown)
   if not shown:
@@ -112,10 +100,25 @@ def sayable(
       f"this model reads lists of at most {level.items} ints from {level.low} "
       f"to {level.high}: none of the examples fits"
     )
-  return shown
+  return _rank(executor, examples, write(shown, samples))
 
 
-def rank(
+def by_network(
+  network: Network, params: Any, level: Level, sizes: Sizes, seed: int
+) -> Writer:
+  """Programs that a model writes in JAX."""
+
+  def write(shown: list[Example], samples: int) -> Sequence[Tokens]:
+    key = jax.random.key(seed)
+    (written,) = induce.programs(
+      network, params, [shown], level, sizes, samples, key
+    )
+    return written
+
+  return write
+
+
+def _rank(
   executor: Executor, examples: list[Example], written: Sequence[Tokens]
 ) -> list[Answer]:
   """Runs programs on all examples: most right first, then the shortest."""

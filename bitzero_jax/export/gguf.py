@@ -6,6 +6,7 @@ multiplies onto the product. So the weights are those of training, bit for bit;
 only the embedding, which is the head too, is rounded.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ AUTO = "auto"
 TYPES = (AUTO, *CARRIERS)
 EMBEDDINGS = ("q8_0", "f16", "f32")
 CONFIG_KEY, ROUND_KEY = "bitzero.config", "bitzero.round"
+DIGEST_KEY = "bitzero.sha256"  # of the file, these 64 letters being "0"
+
+_NO_DIGEST = b"0" * 64
 
 EMBEDDING = "embed_tokens/embedding"
 _NAMES = {
@@ -133,6 +137,10 @@ def write(
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+    digest, _, place = _digest(unfinished)
+    with unfinished.open("r+b") as file:
+      file.seek(place)
+      file.write(digest)
 
 
 def remarks(model: Model, placed: dict[str, Placed]) -> Iterator[str]:
@@ -259,6 +267,7 @@ def _describe(
   writer.add_rope_dimension_count(c.width // c.heads)
   writer.add_vocab_size(grammar.VOCABULARY)
   writer.add_uint32(ROUND_KEY, model.round)
+  writer.add_string(DIGEST_KEY, _NO_DIGEST.decode())
   writer.add_string(CONFIG_KEY, json.dumps(model.config.to_dict()))
 
 
@@ -291,7 +300,8 @@ def read_config(path: Path) -> tuple[Any, int]:
   """The config that such a file was made from, and the checkpoint's round.
 
   Raises:
-    ValueError: it is no GGUF file, was cut short, or is not of this project.
+    ValueError: it is no GGUF file, was cut short, is not of this project, or
+      its bytes are not those that were written.
     OSError: it cannot be read.
   """
   library = extras.need("gguf")
@@ -299,11 +309,24 @@ def read_config(path: Path) -> tuple[Any, int]:
     pass  # a missing file is said as everywhere else
   try:
     fields = library.GGUFReader(path).fields
-  except (ValueError, IndexError) as error:
+  except (ValueError, IndexError, KeyError, OverflowError) as error:
     raise ValueError(
       f"--model={path} is no GGUF file, or was cut short: {error}"
     ) from None
-  if CONFIG_KEY not in fields:
+  if not {CONFIG_KEY, ROUND_KEY, DIGEST_KEY} <= fields.keys():
     raise ValueError(f"--model={path} was not exported by BitZero")
+  digest, said, _ = _digest(path)
+  if said != digest:
+    raise ValueError(f"--model={path}: checksum mismatch")
   config = json.loads(fields[CONFIG_KEY].contents())
   return config_lib.of_a_run(config)[0], int(fields[ROUND_KEY].contents())
+
+
+def _digest(path: Path) -> tuple[bytes, bytes, int]:
+  """A file's SHA-256, what it says that this is, and where it says so."""
+  data = path.read_bytes()
+  # After the key: the type of the value, 4 bytes, and its length, 8.
+  place = data.index(DIGEST_KEY.encode()) + len(DIGEST_KEY) + 12
+  end = place + len(_NO_DIGEST)
+  digest = hashlib.sha256(data[:place] + _NO_DIGEST + data[end:])
+  return digest.hexdigest().encode(), data[place:end], place

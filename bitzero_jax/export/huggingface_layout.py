@@ -1,11 +1,12 @@
 """The files of BitNet b1.58 2B4T on Hugging Face: names, and packed weights.
 
+Llama and Qwen2 name theirs in the same way, with fewer norms, and biases.
+
 Shapes: I = input features, O = output features, R = O / 4. A kernel [I, O] is
 stored as [O, I].
 """
 
 import re
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -16,35 +17,19 @@ CONFIG_FILE = "config.json"
 _TOP = {
   "embed_tokens/embedding": "model.embed_tokens.weight",
   "norm/scale": "model.norm.weight",
+  "lm_head/embedding": "lm_head.weight",
 }
-_LAYER = (
-  "input_layernorm/scale",
-  "self_attn/q_proj/kernel",
-  "self_attn/k_proj/kernel",
-  "self_attn/v_proj/kernel",
-  "self_attn/o_proj/kernel",
-  "self_attn/attn_sub_norm/scale",
-  "post_attention_layernorm/scale",
-  "mlp/gate_proj/kernel",
-  "mlp/up_proj/kernel",
-  "mlp/down_proj/kernel",
-  "mlp/ffn_sub_norm/scale",
-)
-
-
-def paths(layers: int) -> Iterator[str]:
-  """Paths of all leaves of a model, joined by "/"."""
-  yield from _TOP
-  for index in range(layers):
-    yield from (f"layers_{index}/{leaf}" for leaf in _LAYER)
 
 
 def name_of(path: str) -> str:
   """The tensor that holds the leaf at a path."""
   if path in _TOP:
     return _TOP[path]
-  inner = re.sub(r"^layers_(\d+)/", r"layers/\1/", path).rpartition("/")[0]
-  return f"model.{inner.replace('/', '.')}.weight"
+  path = re.sub(r"^layers_(\d+)/", r"layers/\1/", path)
+  bias = re.fullmatch(r"(.+/[qkv])_bias", path)
+  if bias:
+    return f"model.{bias[1].replace('/', '.')}_proj.bias"
+  return f"model.{path.rpartition('/')[0].replace('/', '.')}.weight"
 
 
 def pack(codes: np.ndarray) -> np.ndarray:

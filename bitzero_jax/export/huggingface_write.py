@@ -1,4 +1,4 @@
-"""A ternary model as a folder that `transformers` loads, packed."""
+"""A model as a folder that `transformers` loads: ternary packed, or floats."""
 
 import json
 import os
@@ -10,8 +10,9 @@ import numpy as np
 
 from bitzero_jax.export import extras
 from bitzero_jax.export import huggingface_layout as layout
-from bitzero_jax.export.model import EPS, Matrix, Model
+from bitzero_jax.export.model import EPS, Matrix, Model, transformer
 from bitzero_jax.language import grammar
+from bitzero_jax.models import leaves
 
 
 def check(folder: Path) -> None:
@@ -30,7 +31,7 @@ def write(model: Model, folder: Path, context: int) -> int:
   """Writes config.json and model.safetensors, both or nothing.
 
   Args:
-    model: of one plane in every kernel.
+    model: of one plane in every kernel, or of none, as floats.
     folder: must not exist.
     context: columns of the longest row that the model was made for.
 
@@ -47,6 +48,9 @@ def write(model: Model, folder: Path, context: int) -> int:
   tensors: dict[str, np.ndarray] = {}
   for path, matrix in model.matrices.items():
     name = layout.name_of(path)
+    if _is_dense(model):
+      tensors[name] = np.ascontiguousarray((matrix.codes * matrix.scale).T)
+      continue
     tensors[name] = layout.pack(matrix.codes)
     # "autobitlinear" multiplies by it; other classes would divide.
     tensors[f"{name}_scale"] = matrix.scale.reshape(1)
@@ -66,15 +70,22 @@ def write(model: Model, folder: Path, context: int) -> int:
   return len(data)
 
 
+def _is_dense(model: Model) -> bool:
+  """Whether the run keeps floats, and rounds nothing."""
+  quant = model.config.quant
+  return (quant.weights, quant.activations) == ("identity", "none")
+
+
 def _check(model: Model) -> None:
-  for path, matrix in model.matrices.items():
-    _check_kernel(model.config, path, matrix)
-  if model.config.quant.activations != "int8":
-    raise ValueError(
-      f"quant.activations={model.config.quant.activations!r} must be 'int8' "
-      "for Hugging Face's BitNet, which rounds them"
-    )
-  known = set(layout.paths(model.config.model.layers))
+  if not _is_dense(model):
+    for path, matrix in model.matrices.items():
+      _check_kernel(model.config, path, matrix)
+    if model.config.quant.activations != "int8":
+      raise ValueError(
+        f"quant.activations={model.config.quant.activations!r} must be 'int8' "
+        "for Hugging Face's BitNet, which rounds them"
+      )
+  known = leaves.shapes(transformer(model.config))
   for path in (*model.matrices, *model.others):
     if path not in known:
       raise ValueError(f"{path}: Hugging Face's BitNet has no place for it")
@@ -85,7 +96,8 @@ def _check_kernel(config: Any, path: str, matrix: Matrix) -> None:
     raise ValueError(
       f"{path} has {matrix.spec.planes or 'no'} ternary planes: Hugging Face's "
       "BitNet holds one, with one scale; set quant.weights='absmean', or "
-      "quant.planes=1, and no precision.budget, planes or depths above it"
+      "quant.planes=1, and no precision.budget, planes or depths above it; "
+      "or keep floats: quant.weights='identity', quant.activations='none'"
     )
   if matrix.codes.shape[1] % 4:
     raise ValueError(
@@ -97,6 +109,12 @@ def _check_kernel(config: Any, path: str, matrix: Matrix) -> None:
 
 def _config(model: Model, context: int) -> dict[str, Any]:
   c = model.config.model
+  quantization = {
+    "quant_method": "bitnet",
+    "linear_class": "autobitlinear",
+    "quantization_mode": "offline",
+  }
+  held = {} if _is_dense(model) else {"quantization_config": quantization}
   return {
     "architectures": ["BitNetForCausalLM"],
     "model_type": "bitnet",
@@ -116,10 +134,6 @@ def _config(model: Model, context: int) -> dict[str, Any]:
     "eos_token_id": grammar.PAD,
     "pad_token_id": grammar.PAD,
     "dtype": "float32",
-    "quantization_config": {
-      "quant_method": "bitnet",
-      "linear_class": "autobitlinear",
-      "quantization_mode": "offline",
-    },
     "bitzero": {"round": model.round, "config": model.config.to_dict()},
+    **held,
   }

@@ -20,7 +20,7 @@ import numpy as np
 from bitzero_jax.export import extras, vocabulary
 from bitzero_jax.language.grammar import PAD
 
-_ROW, _OTHER = 0, 1  # sequences: the row that is read, and a throw-away
+ROW, _OTHER = 0, 1  # sequences: the row that is read, and a throw-away
 _FLOAT32 = 0  # ggml's number of it
 
 
@@ -111,7 +111,7 @@ class Engine:
       if gap:
         self._turn_back(gap)
         gap = 0
-      self._decode(tokens, _ROW, self._next)
+      self._decode(tokens, ROW, self._next)
       self._next += len(tokens)
       for place, column in enumerate(columns):
         found[column] = self._logits(place)
@@ -119,7 +119,7 @@ class Engine:
 
   def extend(self, token: int) -> np.ndarray:
     """Reads one more token: logits after it, float32 [V]."""
-    self._decode([token], _ROW, self._next)
+    self._decode([token], ROW, self._next)
     self._next += 1
     return self._logits(0)
 
@@ -193,7 +193,7 @@ class Engine:
 
   def _forget_from(self, position: int) -> None:
     self._next = position
-    self._lib.llama_memory_seq_rm(self._memory, _ROW, position, -1)
+    self._lib.llama_memory_seq_rm(self._memory, ROW, position, -1)
 
   def _width(self) -> int:
     return self._lib.llama_vocab_n_tokens(self._vocabulary)
@@ -218,13 +218,13 @@ class Engine:
   def _turn_back(self, width: int) -> None:
     """Turns the keys of the row back; their positions stay."""
     lib, memory = self._lib, self._memory
-    lib.llama_memory_seq_add(memory, _ROW, 0, -1, -width)
+    lib.llama_memory_seq_add(memory, ROW, 0, -1, -width)
     self._decode([vocabulary.END], _OTHER, 0)  # a pending shift is done first
     lib.llama_memory_seq_rm(memory, _OTHER, -1, -1)
-    lib.llama_memory_seq_add(memory, _ROW, 0, -1, width)
+    lib.llama_memory_seq_add(memory, ROW, 0, -1, width)
     # That shift stays pending, and is dropped with what it was pending for.
-    size = lib.llama_state_seq_get_size(self._context, _ROW)
+    size = lib.llama_state_seq_get_size(self._context, ROW)
     state = (ctypes.c_uint8 * size)()
-    lib.llama_state_seq_get_data(self._context, state, size, _ROW)
-    lib.llama_memory_seq_rm(memory, _ROW, -1, -1)
-    lib.llama_state_seq_set_data(self._context, state, size, _ROW)
+    lib.llama_state_seq_get_data(self._context, state, size, ROW)
+    lib.llama_memory_seq_rm(memory, ROW, -1, -1)
+    lib.llama_state_seq_set_data(self._context, state, size, ROW)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
+from bitzero_jax.language import grammar
 from bitzero_jax.models.transformer import Transformer
 from bitzero_jax.quant import base, tree
 from bitzero_jax.quant.base import Quantizer, QuantSpec
@@ -47,6 +48,14 @@ class Model(NamedTuple):
   round: int
   matrices: dict[str, Matrix]
   others: dict[str, np.ndarray]
+
+
+def transformer(config: Any) -> Transformer:
+  """What has the leaves of a run's model; it quantizes no activations."""
+  c = config.model
+  return Transformer(
+    grammar.VOCABULARY, c.width, c.layers, c.heads, c.kv_heads, c.hidden
+  )
 
 
 def of_params(

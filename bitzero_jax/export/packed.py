@@ -21,7 +21,8 @@ import numpy as np
 
 from bitzero_jax import config as config_lib
 from bitzero_jax.export import extras, whole_file
-from bitzero_jax.export.model import Matrix, Model
+from bitzero_jax.export.model import Matrix, Model, transformer
+from bitzero_jax.models import leaves
 from bitzero_jax.quant import table
 from bitzero_jax.quant.base import Packed, Quantizer, QuantSpec
 
@@ -92,7 +93,10 @@ def read(path: Path) -> Model:
     raise ValueError(
       f"--model={path} is no packed model, or was cut short: {error}"
     ) from None
-  config, _ = config_lib.of_a_run(manifest["config"])
+  try:
+    config = _config(manifest)
+  except ValueError as error:
+    raise ValueError(f"--model={path}: {error}") from None
   matrices, others = {}, {}
   for name, row in manifest["tensors"].items():
     kernel = "quantizer" in row
@@ -106,11 +110,11 @@ def read(path: Path) -> Model:
     if not kernel:
       others[name] = parts[0]
       continue
-    spec = QuantSpec(**row["quantizer"])
     packed = Packed(*parts, shape=tuple(row["shape"]))
     try:
+      spec = _spec(row["quantizer"])
       codes, scale = jax.device_get(_quantizer(spec).unpack(packed))
-    except ValueError as error:  # of its shape
+    except ValueError as error:  # of its quantizer or its shape
       raise ValueError(f"--model={path}: {name}: {error}") from None
     matrices[name] = Matrix(np.asarray(codes), np.asarray(scale), spec)
   return Model(config, manifest["round"], matrices, others)
@@ -132,6 +136,11 @@ def _check_form(
     raise ValueError(
       f"--model={path}: {name} has shape {shape}, not {row['shape']}"
     )
+  if len(parts) == 2 and parts[1].shape not in ((), (1, row["shape"][1])):
+    raise ValueError(
+      f"--model={path}: the scale of {name} has shape {parts[1].shape}, not () "
+      f"or {(1, row['shape'][1])}"
+    )
 
 
 def _manifest(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
@@ -140,12 +149,49 @@ def _manifest(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
     raise ValueError(f"--model={path} is safetensors, but no packed model")
   if metadata.get("sha256") != _digest(text.encode()):
     raise ValueError(f"--model={path}: checksum mismatch in its manifest")
-  manifest = json.loads(text)
-  if manifest["format"] != FORMAT:
-    raise ValueError(
-      f"--model={path} has format {manifest['format']}, not {FORMAT}"
-    )
+  try:
+    manifest = json.loads(text)
+  except json.JSONDecodeError as error:
+    raise ValueError(f"--model={path}: broken manifest: {error}") from None
+  found = manifest.get("format") if isinstance(manifest, dict) else None
+  if found != FORMAT:
+    raise ValueError(f"--model={path} has format {found}, not {FORMAT}")
+  for name, kind in (("round", int), ("config", dict), ("tensors", dict)):
+    if not isinstance(manifest.get(name), kind):
+      raise ValueError(f"--model={path}: broken manifest: {name}")
+  for name, row in manifest["tensors"].items():
+    if not _is_row(row):
+      raise ValueError(f"--model={path}: broken manifest: {name}")
   return manifest
+
+
+def _is_row(row: Any) -> bool:
+  """Whether this is what a manifest says of a tensor."""
+  if not (isinstance(row, dict) and {"bytes", "sha256"} <= row.keys()):
+    return False
+  if not isinstance(row.get("quantizer", {}), dict):
+    return False
+  shape = row.get("shape")
+  return isinstance(shape, list) and all(type(n) is int for n in shape)
+
+
+def _config(manifest: dict[str, Any]) -> Any:
+  """The run's config, whose model has just these tensors."""
+  config, _ = config_lib.of_a_run(manifest["config"])
+  rows = manifest["tensors"].items()
+  found = {name: tuple(row["shape"]) for name, row in rows}
+  leaves.check(transformer(config), found)
+  return config
+
+
+def _spec(fields: dict[str, Any]) -> QuantSpec:
+  known = [field.name for field in dataclasses.fields(QuantSpec)]
+  if sorted(fields) != sorted(known):
+    raise ValueError(f"its quantizer must say {', '.join(known)}")
+  spec = QuantSpec(**fields)
+  if _quantizer(spec).spec != spec:
+    raise ValueError(f"its quantizer is none of this version: {fields}")
+  return spec
 
 
 def _quantizer(spec: QuantSpec) -> Quantizer:

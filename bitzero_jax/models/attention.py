@@ -67,7 +67,11 @@ def _contract(a: jax.Array, b: jax.Array, dtype) -> jax.Array:
 
 
 class Attention(nn.Module):
-  """o(norm(attend(q(x), k(x), v(x)))), the BitNet attention layer."""
+  """o(norm(attend(q(x), k(x), v(x)))), the BitNet attention layer.
+
+  Without `sub_norms` there is no norm in it, as in Llama; with `qkv_biases`
+  there are leaves "q_bias" [D], "k_bias" and "v_bias" [KV * H], as in Qwen2.
+  """
 
   width: int
   heads: int
@@ -76,6 +80,8 @@ class Attention(nn.Module):
   out_gain: float
   quantize: layers.ActivationQuantizer
   place: layers.Place = layers.as_it_is
+  sub_norms: bool = True
+  qkv_biases: bool = False
 
   def setup(self):
     kv_width = self.width // self.heads * self.kv_heads
@@ -84,7 +90,16 @@ class Attention(nn.Module):
     self.k_proj = layers.Kernel(self.width, kv_width, place=place)
     self.v_proj = layers.Kernel(self.width, kv_width, place=place)
     self.o_proj = layers.Kernel(self.width, self.width, self.out_gain, place)
-    self.attn_sub_norm = layers.RMSNorm(self.eps)
+    if self.sub_norms:
+      self.attn_sub_norm = layers.RMSNorm(self.eps)
+    widths = {"q": self.width, "k": kv_width, "v": kv_width}
+    self.biases = {
+      name: self.param(
+        f"{name}_bias", nn.initializers.zeros, (width,), jnp.float32
+      )
+      for name, width in widths.items()
+      if self.qkv_biases
+    }
 
   def __call__(
     self,
@@ -111,20 +126,26 @@ class Attention(nn.Module):
     first = columns - visible.shape[1]
     given = self.quantize(x)
     cos, sin = angles
-    q = self._heads(product.columns(given, slice(first, None)), self.q_proj())
+    asking = product.columns(given, slice(first, None))
+    q = self._heads("q", asking, self.q_proj())
     q = layers.rotate(q, cos[:, first:], sin[:, first:])
-    keys = layers.rotate(self._heads(given, self.k_proj()), cos, sin)
-    values = self._heads(given, self.v_proj())
+    keys = layers.rotate(self._heads("k", given, self.k_proj()), cos, sin)
+    values = self._heads("v", given, self.v_proj())
     if cache is not None:
       cache = cache_lib.write(cache, layer, keys, values)
       keys, values = cache.keys[layer], cache.values[layer]
     mixed = attend(q, keys, values, visible)
     mixed = mixed.reshape(batch, visible.shape[1], self.width)
-    read = self.quantize(self.attn_sub_norm(mixed))
-    return product.project(read, self.o_proj()), cache
+    if self.sub_norms:
+      mixed = self.attn_sub_norm(mixed)
+    return product.project(self.quantize(mixed), self.o_proj()), cache
 
-  def _heads(self, x: product.Operand, kernel: product.Kernel) -> jax.Array:
+  def _heads(
+    self, name: str, x: product.Operand, kernel: product.Kernel
+  ) -> jax.Array:
     """Projects [B, T, D] and splits the result: [B, T, heads, H]."""
     flat = product.project(x, kernel)
+    if name in self.biases:
+      flat = flat + self.biases[name].astype(flat.dtype)
     split = flat.reshape(*flat.shape[:2], -1, self.width // self.heads)
     return self.place(split, "batch", None, "heads", None)

@@ -22,6 +22,7 @@ import numpy as np
 
 from bitzero_jax.models import axes, product
 from bitzero_jax.models.product import project
+from bitzero_jax.models.rope_scaling import RopeScaling
 from bitzero_jax.quant.ordered_sum import ordered_sum
 from pallas_kernels.ternary_matmul import api
 
@@ -154,7 +155,10 @@ class RMSNorm(nn.Module):
 
 
 class GatedMLP(nn.Module):
-  """down(norm(activation(gate(x)) * up(x))), the BitNet feed-forward layer."""
+  """down(norm(activation(gate(x)) * up(x))), the BitNet feed-forward layer.
+
+  Without `sub_norms` there is no norm in it, as in Llama.
+  """
 
   width: int
   hidden: int
@@ -163,25 +167,32 @@ class GatedMLP(nn.Module):
   out_gain: float
   quantize: ActivationQuantizer
   place: Place = as_it_is
+  sub_norms: bool = True
 
   def setup(self):
     place = self.place
     self.gate_proj = Kernel(self.width, self.hidden, place=place)
     self.up_proj = Kernel(self.width, self.hidden, place=place)
     self.down_proj = Kernel(self.hidden, self.width, self.out_gain, place)
-    self.ffn_sub_norm = RMSNorm(self.eps)
+    if self.sub_norms:
+      self.ffn_sub_norm = RMSNorm(self.eps)
 
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps x [B, T, D], already normed, to [B, T, D]."""
     given = self.quantize(x)
     gate = ACTIVATIONS[self.activation](project(given, self.gate_proj()))
-    inner = self.ffn_sub_norm(gate * project(given, self.up_proj()))
+    inner = gate * project(given, self.up_proj())
+    if self.sub_norms:
+      inner = self.ffn_sub_norm(inner)
     inner = self.place(inner, "batch", None, "mlp")
     return project(self.quantize(inner), self.down_proj())
 
 
 def rotary_angles(
-  positions: jax.Array, head_width: int, theta: float
+  positions: jax.Array,
+  head_width: int,
+  theta: float,
+  scaling: RopeScaling | None = None,
 ) -> tuple[jax.Array, jax.Array]:
   """Cosines and sines of rotary embedding, each [B, T, 1, H / 2] float32.
 
@@ -189,11 +200,14 @@ def rotary_angles(
     positions: [B, T] int32, in tokens, 0 for the first real token of a row.
     head_width: H, even.
     theta: base of the wavelengths; the longest is near 2 pi theta tokens.
+    scaling: what becomes of the rates, None for nothing.
 
   Source: RoFormer, arXiv:2104.09864.
   """
   exponents = np.arange(0, head_width, 2) / head_width
   rates = (theta**-exponents).astype(np.float32)  # radians a token
+  if scaling is not None:
+    rates = scaling(rates)
   angles = positions[..., None, None].astype(jnp.float32) * rates
   return jnp.cos(angles), jnp.sin(angles)
 

@@ -1,5 +1,8 @@
 """The BitNet decoder: tokens in, logits out, with or without a cache.
 
+Four switches make it Llama's or Qwen2's, whose checkpoints are a start for
+ternary weights.
+
 Weights are used as they come: whoever wants ternary weights hands `apply` a
 parameter tree whose "kernel" leaves are already quantized. Activations are
 quantized inside, by `quantize_activations`.
@@ -25,6 +28,7 @@ from bitzero_jax.models.layers import (
   as_it_is,
   rotary_angles,
 )
+from bitzero_jax.models.rope_scaling import RopeScaling
 
 PAD = 0
 # What of a block the backward pass keeps; "none" is of no rematerialization.
@@ -52,6 +56,8 @@ class Block(nn.Module):
   out_gain: float
   quantize: ActivationQuantizer
   place: Place
+  sub_norms: bool
+  qkv_biases: bool
 
   def setup(self):
     self.input_layernorm = RMSNorm(self.eps)
@@ -63,6 +69,8 @@ class Block(nn.Module):
       out_gain=self.out_gain,
       quantize=self.quantize,
       place=self.place,
+      sub_norms=self.sub_norms,
+      qkv_biases=self.qkv_biases,
     )
     self.post_attention_layernorm = RMSNorm(self.eps)
     self.mlp = GatedMLP(
@@ -73,6 +81,7 @@ class Block(nn.Module):
       out_gain=self.out_gain,
       quantize=self.quantize,
       place=self.place,
+      sub_norms=self.sub_norms,
     )
 
   def __call__(self, x, angles, visible, cache, layer):
@@ -108,6 +117,10 @@ class Transformer(nn.Module):
       like a shallow one. Parameters are the same either way.
     remat: what the backward pass works out again: "none", "dots" (all but the
       products with kernels) or "full" (each block from its input).
+    sub_norms: a norm before each block's two output matrices; Llama has none.
+    qkv_biases: added to queries, keys and values, as in Qwen2.
+    tied_head: the head is the embedding; else it is "lm_head/embedding" [V, D].
+    rope_scaling: of the rotary wavelengths, None for none.
 
   Raises:
     ValueError: attributes that do not fit together; raised at construction.
@@ -131,6 +144,10 @@ class Transformer(nn.Module):
   place: Place = as_it_is
   scan: bool = False
   remat: str = "none"
+  sub_norms: bool = True
+  qkv_biases: bool = False
+  tied_head: bool = True
+  rope_scaling: RopeScaling | None = None
 
   def __post_init__(self):
     _check(self)
@@ -139,12 +156,17 @@ class Transformer(nn.Module):
   def setup(self):
     # Rows of length 1: the head multiplies them with vectors of length sqrt(D),
     # so logits have unit variance once the last scale has grown to 1.
-    self.embed_tokens = nn.Embed(
-      self.vocab,
-      self.width,
-      dtype=jnp.float32,
-      embedding_init=nn.initializers.normal(self.width**-0.5),
-    )
+    def table() -> nn.Embed:
+      return nn.Embed(
+        self.vocab,
+        self.width,
+        dtype=jnp.float32,
+        embedding_init=nn.initializers.normal(self.width**-0.5),
+      )
+
+    self.embed_tokens = table()
+    if not self.tied_head:
+      self.lm_head = table()
     self.blocks = [
       self._block(name=f"layers_{index}") for index in range(self.layers)
     ]
@@ -168,6 +190,8 @@ class Transformer(nn.Module):
       out_gain=(2 * self.layers) ** -0.5,
       quantize=self.quantize_activations,
       place=self.place,
+      sub_norms=self.sub_norms,
+      qkv_biases=self.qkv_biases,
       **options,
     )
 
@@ -222,7 +246,8 @@ class Transformer(nn.Module):
 
   def head(self, hidden: jax.Array) -> jax.Array:
     """Maps [..., D], from `trunk`, to logits [..., V] float32."""
-    return self.embed_tokens.attend(hidden.astype(jnp.float32))
+    table = self.embed_tokens if self.tied_head else self.lm_head
+    return table.attend(hidden.astype(jnp.float32))
 
   def prefill(
     self, tokens: jax.Array, slots: int
@@ -286,7 +311,9 @@ class Transformer(nn.Module):
     x = self.embed_tokens(tokens).astype(self.dtype)
     x = self.place(x, "batch", None, None)
     head_width = self.width // self.heads
-    angles = rotary_angles(positions, head_width, self.rope_theta)
+    angles = rotary_angles(
+      positions, head_width, self.rope_theta, self.rope_scaling
+    )
     first = 0
     if self.scan and self.layers > 2 and not self.is_initializing():
       first = self.layers - 1

@@ -6,6 +6,7 @@ learner, trainer and export are different programs.
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -59,6 +60,6 @@ def _whole(x: jax.Array, axis: int) -> jax.Array:
   mesh = jax.sharding.get_abstract_mesh()
   if mesh.empty or mesh.size == 1:
     return x
-  spec = [PartitionSpec.UNCONSTRAINED] * x.ndim
+  spec: list[Any] = [PartitionSpec.UNCONSTRAINED] * x.ndim
   spec[axis] = None
   return jax.lax.with_sharding_constraint(x, PartitionSpec(*spec))

@@ -40,16 +40,15 @@ def writes(monkeypatch):
 def solve(executor, examples, samples=8, shown=2):
   config = config_lib.default()
   config.language.shown = shown
-  return puzzle.solve(
+  sizes = build.build_language(config).sizes
+  write = puzzle.by_network(
     None,  # pyright: ignore[reportArgumentType]
     None,
     LEVEL,
-    build.build_language(config).sizes,
-    executor,
-    examples,
-    samples,
+    sizes,
     seed=0,
   )
+  return puzzle.solve(write, LEVEL, sizes, executor, examples, samples)
 
 
 @pytest.mark.parametrize(
@@ -158,16 +157,9 @@ def test_a_model_that_knows_nothing_says_so_honestly(executor):
   config.model.width, config.model.layers, config.model.hidden = 16, 1, 16
   network = build.build_network(config)
   sizes = build.build_language(config).sizes
-  answers = puzzle.solve(
-    network,
-    network.init(jax.random.key(0)),
-    LEVEL,
-    sizes,
-    executor,
-    SORTING,
-    samples=40,
-    seed=0,
-  )
+  params = network.init(jax.random.key(0))
+  write = puzzle.by_network(network, params, LEVEL, sizes, seed=0)
+  answers = puzzle.solve(write, LEVEL, sizes, executor, SORTING, samples=40)
   assert sum(a.times for a in answers) == 40
   assert len({a.program for a in answers}) == len(answers)
   for answer in answers:
@@ -194,3 +186,8 @@ def test_the_table_shows_what_fits_or_what_is_near():
   assert bad[0].startswith("no sampled program fits all 2")
   assert "1/2 right" in bad[1]
   assert len(puzzle.table([near] * 30, 2, most=10)) == 11
+
+
+def test_no_sample_is_refused(executor):
+  with pytest.raises(ValueError, match="--samples=0 must be at least 1"):
+    solve(executor, SORTING, samples=0)

@@ -41,3 +41,72 @@ def test_floats_are_rounded_as_their_type():
   np.testing.assert_array_equal(engine.round_inputs(x, 0), x)
   half = engine.round_inputs(x, 16)
   np.testing.assert_array_equal(half, x.astype(jnp.float16))
+
+
+@pytest.mark.parametrize("activations", [256, 32, 16])
+def test_only_a_tie_is_broken_as_it_was_heard(activations):
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=(64, 512)).astype(np.float32)
+  mine = np.asarray(engine.round_inputs(jnp.asarray(x), activations))
+
+  def heard(theirs):
+    return np.asarray(
+      engine.round_as(jnp.asarray(x), jnp.asarray(theirs), activations)
+    )
+
+  np.testing.assert_array_equal(heard(x), mine)
+  np.testing.assert_array_equal(heard(x * 1.01), mine)
+  np.testing.assert_array_equal(heard(-x), mine)
+  np.testing.assert_array_equal(heard(np.zeros_like(x)), mine)
+  near = x * np.float32(1 + 1e-5)
+  wanted = engine.round_inputs(jnp.asarray(near), activations)
+  np.testing.assert_array_equal(heard(near), wanted)
+  assert np.any(wanted != mine)
+
+
+def test_what_was_heard_reaches_every_product(small_config, mixed_model):
+  model = mixed_model(small_config())
+  placed = gguf.place(model)
+  tokens = jnp.asarray([[9, 8, 7, 17, 40, 2, 8]])
+  forward = engine.forward(model, placed)
+  alone = forward(tokens)
+  shape = model.config.model
+  for name, inputs in {
+    "attn_norm-1": shape.width,
+    "attn_sub_norm-1": shape.width,
+    "ffn_norm-1": shape.width,
+    "ffn_sub_norm-1": shape.hidden,
+    "result_norm": shape.width,
+  }.items():
+    far = np.ones((1, 7, inputs), np.float32)
+    np.testing.assert_array_equal(forward(tokens, {name: far}), alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layers", [2, 6])
+def test_it_is_nearer_to_floats_than_training_is(
+  small_config, mixed_model, layers
+):
+  """Two roundings of 8 bits, with nothing in common, and nothing else."""
+  model = mixed_model(small_config(width=256, hidden=768, model__layers=layers))
+  placed = gguf.place(model, embedding="f32")
+  tokens = np.random.default_rng(5).integers(1, 249, (16, 12)).astype(np.int32)
+
+  def forward(activations):
+    config = small_config(
+      width=256,
+      hidden=768,
+      model__layers=layers,
+      quant__activations=activations,
+    )
+    network = build.build_shipped_network(config)
+    return np.asarray(network.logits(model_lib.weights(model), tokens, 12))
+
+  def relative(got, wanted):
+    return np.linalg.norm(got - wanted) / np.linalg.norm(wanted)
+
+  floats, per_token = forward("none"), forward("int8")
+  blocks = engine.forward(model, placed)(tokens)
+  training, here = relative(per_token, floats), relative(blocks, floats)
+  assert here < training < 5e-2
+  assert relative(blocks, per_token) < 1.1 * np.hypot(training, here)

@@ -179,6 +179,18 @@ def test_what_is_no_such_file_is_refused(small_config, shipped_model, tmp_path):
     short.write_bytes(whole.read_bytes()[:kept])
     with pytest.raises(ValueError, match="no GGUF file, or was cut short"):
       gguf.read_config(short)
+  rng, data = np.random.default_rng(0), whole.read_bytes()
+  for place in rng.integers(4, len(data), 40):  # beyond the first four bytes
+    changed = bytearray(data)
+    changed[place] ^= 1 << int(rng.integers(8))
+    short.write_bytes(changed)
+    with pytest.raises(ValueError, match=r"checksum mismatch|no GGUF|was not"):
+      gguf.read_config(short)
+  changed = bytearray(data)
+  changed[-40] ^= 1  # a weight
+  short.write_bytes(changed)
+  with pytest.raises(ValueError, match="checksum mismatch"):
+    gguf.read_config(short)
   other = library.GGUFWriter(tmp_path / "other.gguf", "bitnet")
   other.write_header_to_file()
   other.write_kv_data_to_file()

@@ -11,6 +11,7 @@ import pytest
 from bitzero_jax import build, in_llama, shipped, trained
 from bitzero_jax.export import engine, gguf, vocabulary
 from bitzero_jax.export import model as model_lib
+from bitzero_jax.export.listener import Listener
 from bitzero_jax.language import layout, levels, prior, render
 from bitzero_jax.state import KINDS
 
@@ -38,31 +39,40 @@ def rows(padded):
   return drawn
 
 
+def in_llama_cpp(path, tokens):
+  """Logits and the inputs of products, of every row."""
+  with Listener(path, COLUMNS) as opened:
+    pairs = [opened.hear(row) for row in tokens.tolist()]
+  logits, heard = zip(*pairs, strict=True)
+  return np.stack(logits), jax.tree.map(lambda *rows: np.stack(rows), *heard)
+
+
+def per_token(model, placed, tokens):
+  """The forward pass of training, with the embedding that the file holds."""
+  network = build.build_shipped_network(model.config)
+  table = engine.embedding(placed[gguf.EMBEDDING])
+  held = model._replace(others=model.others | {gguf.EMBEDDING: table})
+  logits = jax.jit(lambda w, t: network.logits(w, t, COLUMNS))
+  return np.asarray(logits(model_lib.weights(held), jnp.asarray(tokens)))
+
+
 def differences(model, path, options, padded):
-  """Of each row, from the JAX forward in engine mode, and per token."""
+  """Of each row, from engine mode alone and by what it heard; per token."""
   placed = gguf.place(model, **options)
   gguf.write(model, placed, path, context=COLUMNS)
   tokens = rows(padded)
-  forward = engine.forward(model, placed)
-  in_engine_mode = np.asarray(forward(jnp.asarray(tokens)))
-  network = build.build_shipped_network(model.config)
-  # Of the same model: with the embedding that the file holds.
-  table = engine.embedding(placed[gguf.EMBEDDING])
-  held = model._replace(others=model.others | {gguf.EMBEDDING: table})
-  weights = model_lib.weights(held)
-  per_token = np.asarray(
-    jax.jit(lambda w, t: network.logits(w, t, COLUMNS))(
-      weights, jnp.asarray(tokens)
-    )
-  )
-  with llama.Engine(path, COLUMNS) as opened:
-    got = np.stack([opened.read(row) for row in tokens.tolist()])
+  got, heard = in_llama_cpp(path, tokens)
+  forward = engine.forward(model, placed, COLUMNS)
   real = tokens != 0
   return [
     np.array(
       [relative(got[i][real[i]], wanted[i][real[i]]) for i in range(ROWS)]
     )
-    for wanted in (in_engine_mode, per_token)
+    for wanted in (
+      forward(tokens),
+      forward(tokens, heard),
+      per_token(model, placed, tokens),
+    )
   ]
 
 
@@ -87,21 +97,25 @@ def learned(run):
   return shipped.open_model(str(run), "last", None)
 
 
-# A rounding of float32 that tips one activation code over moves the rest of its
-# row by a percent, so that a row is exact or it is not; most rows have no tie.
+# A code in the middle between two tips by a rounding of float32 and moves its
+# row by up to a percent; such ties are broken as llama.cpp broke them. Without
+# that most rows have none.
 @pytest.mark.parametrize("padded", [False, True], ids=["whole", "gaps"])
 @pytest.mark.parametrize("wanted", ["auto", "tq1_0", "q4_0", "q5_0", "q8_0"])
 def test_a_trained_model_has_the_logits_of_jax(
   learned, tmp_path, wanted, padded
 ):
   options = {"wanted": wanted}
-  exact, close = differences(learned, tmp_path / "x.gguf", options, padded)
-  assert np.median(exact) < 1e-4
-  assert exact.max() < 3e-2
-  assert relative_mean(close) < 3e-2
+  alone, heard, close = differences(
+    learned, tmp_path / "x.gguf", options, padded
+  )
+  assert heard.max() < 1e-5
+  assert np.mean(alone < 1e-4) > 0.75
+  assert alone.max() < 3e-2
+  assert root_mean_square(close) < 3e-2
 
 
-def relative_mean(each):
+def root_mean_square(each):
   return np.sqrt(np.mean(np.square(each)))
 
 
@@ -113,9 +127,42 @@ def test_mixed_precision_has_the_logits_of_jax(
 ):
   model = mixed_model(small_config(width=width, hidden=2 * width))
   options = {"embedding": embedding}
-  exact, close = differences(model, tmp_path / "x.gguf", options, padded)
-  assert np.median(exact) < 1e-4
-  assert relative_mean(close) < 3e-2
+  alone, heard, close = differences(model, tmp_path / "x.gguf", options, padded)
+  assert heard.max() < 1e-5
+  assert np.mean(alone < 1e-4) > 0.5
+  assert root_mean_square(close) < 3e-2
+
+
+@pytest.mark.parametrize(("width", "layers"), [(256, 6), (512, 4)])
+def test_a_deep_model_has_the_logits_of_jax(
+  small_config, mixed_model, tmp_path, width, layers
+):
+  """Most of its rows have a tie; per token, see `engine_test`."""
+  config = small_config(width=width, hidden=768, model__layers=layers)
+  model = mixed_model(config)
+  alone, heard, _ = differences(model, tmp_path / "x.gguf", {}, False)
+  assert heard.max() < 1e-5
+  assert alone.max() < 5e-2
+
+
+def test_what_was_heard_excuses_no_wrong_weight(
+  small_config, mixed_model, tmp_path
+):
+  model = mixed_model(small_config(width=256, hidden=512))
+  placed, path = gguf.place(model), tmp_path / "x.gguf"
+  gguf.write(model, placed, path, context=COLUMNS)
+  tokens = rows(False)
+  got, heard = in_llama_cpp(path, tokens)
+  name = "layers_1/mlp/up_proj/kernel"
+  codes = model.matrices[name].codes.copy()
+  codes[:, 3] = -codes[:, 3]  # one of 512 outputs
+  matrices = model.matrices | {name: model.matrices[name]._replace(codes=codes)}
+  forward = engine.forward(
+    model._replace(matrices=matrices), gguf.place(model), COLUMNS
+  )
+  off = forward(tokens, heard)
+  each = [relative(g, w) for g, w in zip(got, off, strict=True)]
+  assert np.median(each) > 1e-3
 
 
 def test_text_is_read_as_the_tokens_and_nothing_else(

@@ -1,5 +1,6 @@
 """A packed file is the run's model, bit for bit, or it is refused."""
 
+import hashlib
 import json
 import struct
 
@@ -90,7 +91,7 @@ def test_planes_differ_by_tensor_and_are_in_the_manifest(
   assert left.name == "again"
 
 
-def change(path, into, where):
+def change_header(path, into, where):
   """A copy whose header is changed by `where`, its data kept."""
   data = path.read_bytes()
   (size,) = struct.unpack("<Q", data[:8])
@@ -142,6 +143,16 @@ def reshape_planes(header):
   header[name]["shape"] = header[name]["shape"][::-1]
 
 
+def reshape_scale(header):
+  (name, *_) = (name for name in header if name.endswith("kernel.scale"))
+  header[name]["shape"] = [1]
+
+
+def scramble(header):
+  digest = hashlib.sha256(b"{").hexdigest()
+  header["__metadata__"] = {"bitzero": "{", "sha256": digest}
+
+
 @pytest.mark.parametrize(
   ("how", "said"),
   [
@@ -151,12 +162,70 @@ def reshape_planes(header):
     (retype, "norm/scale is int32, not float32"),
     (reshape, r"norm/scale has shape \[4, 8\], not \[32\]"),
     (reshape_planes, "kernel: packed must be"),
+    (reshape_scale, r"the scale of .* has shape \(1,\), not \(\) or"),
+    (scramble, "broken manifest: Expecting"),
   ],
 )
 def test_a_changed_header_is_refused(file, tmp_path, how, said):
-  change(file, tmp_path / "bad", how)
+  change_header(file, tmp_path / "bad", how)
   with pytest.raises(ValueError, match=said):
     packed.read(tmp_path / "bad")
+
+
+def sign(header, manifest):
+  text = json.dumps(manifest)
+  digest = hashlib.sha256(text.encode()).hexdigest()
+  header["__metadata__"] = {"bitzero": text, "sha256": digest}
+
+
+KERNEL = "layers_0/mlp/gate_proj/kernel"
+
+
+def quantizer(**fields):
+  def change(manifest):
+    manifest["tensors"][KERNEL]["quantizer"] |= fields
+
+  return change
+
+
+@pytest.mark.parametrize(
+  ("change", "said"),
+  [
+    (lambda m: m.update(format=2), "has format 2, not 1"),
+    (lambda m: m.pop("format"), "has format None, not 1"),
+    (lambda m: m.update(round="7"), "broken manifest: round"),
+    (lambda m: m.pop("config"), "broken manifest: config"),
+    (lambda m: m.update(tensors=[]), "broken manifest: tensors"),
+    (lambda m: m["tensors"][KERNEL].pop("shape"), f"manifest: {KERNEL}"),
+    (lambda m: m["tensors"][KERNEL].pop("bytes"), f"manifest: {KERNEL}"),
+    (lambda m: m["tensors"][KERNEL].update(shape="ab"), f"manifest: {KERNEL}"),
+    (lambda m: m["tensors"][KERNEL].update(quantizer=1), "broken manifest: "),
+    (lambda m: m["tensors"].pop("norm/scale"), "lacks norm/scale, by its con"),
+    (lambda m: m["config"]["model"].update(layers=3), "lacks layers_2"),
+    (
+      lambda m: m["config"]["model"].update(width=64),
+      r"shape .*, not \(250, 6",
+    ),
+    (lambda m: m["config"]["model"].update(activation="x"), "model.activation"),
+    (lambda m: m["config"].update(model=3), "model=3 must be a group of keys"),
+    (quantizer(name="other"), "other"),
+    (quantizer(planes=9), "planes must be 1 to 5, got 9"),
+    (quantizer(stored_bits=9.0), "its quantizer is none of this version"),
+    (quantizer(more=9), "its quantizer must say name, planes"),
+  ],
+)
+def test_another_manifest_is_refused_by_what_is_wrong(
+  file, tmp_path, change, said
+):
+  def rewrite(header):
+    manifest = json.loads(header["__metadata__"]["bitzero"])
+    change(manifest)
+    sign(header, manifest)
+
+  change_header(file, tmp_path / "bad", rewrite)
+  with pytest.raises(ValueError, match=said) as caught:
+    packed.read(tmp_path / "bad")
+  assert str(caught.value).startswith(f"--model={tmp_path / 'bad'}")
 
 
 def test_what_is_no_file_of_this_kind_is_refused(tmp_path):

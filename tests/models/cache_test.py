@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bitzero_jax.models.cache import pick
+from bitzero_jax.models.rope_scaling import Llama3
 from bitzero_jax.models.sizes import size
 from bitzero_jax.models.transformer import PAD, Transformer
 
@@ -74,6 +75,24 @@ def test_decoding_is_the_full_forward_pass(activation, kv_heads):
   model, variables = build(activation=activation, kv_heads=kv_heads)
   sampled, learned = both(model, variables, draw(6))
   np.testing.assert_allclose(sampled, learned, rtol=0, atol=1e-5)
+
+
+def test_decoding_is_the_full_forward_pass_in_the_dense_form():
+  model, variables = build(
+    kv_heads=2,
+    sub_norms=False,
+    qkv_biases=True,
+    tied_head=False,
+    rope_scaling=Llama3(8.0, 1.0, 4.0, 16),
+  )
+  rng = np.random.default_rng(0)
+  moved = jax.tree.map(
+    lambda x: jnp.asarray(x + rng.normal(0, 0.3, x.shape), x.dtype), variables
+  )
+  sampled, learned = both(model, moved, draw(6))
+  np.testing.assert_allclose(sampled, learned, rtol=0, atol=1e-4)
+  plain = model.clone(rope_scaling=None)
+  assert np.abs(both(plain, moved, draw(6))[1] - learned).max() > 1e-2
 
 
 @pytest.mark.parametrize("kv_heads", [2, 4])

@@ -213,3 +213,16 @@ def test_changed_bits_are_noticed(tmp_path):
     pytest.raises(checkpoint.CheckpointError, match="checkpoint 1 cannot"),
   ):
     checkpoints.restore(1, state(0))
+
+
+def test_a_checkpoint_that_was_cut_short_is_refused(tmp_path):
+  # Of one leaf: orbax leaves the reads of others to fail when nobody listens.
+  with checkpoint.opened(tmp_path) as checkpoints:
+    checkpoints.save(3, {"kernel": state()["params"]["kernel"]}, None)
+  for path in (tmp_path / checkpoint.FOLDER / "3").rglob("d/*"):
+    path.write_bytes(path.read_bytes()[:-10])
+  with (
+    checkpoint.opened(tmp_path, create=False) as checkpoints,
+    pytest.raises(checkpoint.CheckpointError, match="3 cannot be read"),
+  ):
+    checkpoints.read(3)
