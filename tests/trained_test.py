@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from bitzero_jax import build, trained
+from bitzero_jax import build, restored, trained
 from bitzero_jax import config as config_lib
 from bitzero_jax.evaluate import puzzle
 from bitzero_jax.evaluate.graded import from_record
@@ -112,7 +112,7 @@ def test_a_checkpoint_of_another_config_is_refused(
   values["model"][field] = value
   (again / "config.json").write_text(json.dumps(values))
   with pytest.raises(ValueError, match=said):
-    trained.restore(again, "last")
+    restored.restore(again, "last")
 
 
 def test_what_was_never_trained_is_refused(tmp_path):
