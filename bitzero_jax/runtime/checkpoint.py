@@ -148,14 +148,18 @@ class Checkpoints:
     Raises:
       CheckpointError: it is damaged.
     """
+    return _trying(
+      f"checkpoint {step} cannot be read", lambda: self._read(step)
+    )
+
+  def _read(self, step: int) -> dict[str, Any]:
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     shapes = jax.tree.map(
       lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
       dict(self._manager.item_metadata(step)),
     )
     args = ocp.args.StandardRestore(shapes)
-    read = lambda: dict(self._manager.restore(step, args=args))  # noqa: E731
-    return _trying(f"checkpoint {step} cannot be read", read)
+    return dict(self._manager.restore(step, args=args))
 
   def wait(self) -> None:
     """Blocks until every started save is on disk.
