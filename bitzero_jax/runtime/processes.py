@@ -18,6 +18,9 @@ from orbax.checkpoint import multihost
 
 T = TypeVar("T")
 _PATIENCE_MS = 3_600_000  # for the slowest process to compile
+# Of XLA's pool on a CPU. A collective blocks one while it waits for other
+# processes, and with as many as devices a program was seen to stop for ever.
+_CPU_THREADS = "64"
 _WORD = 512  # bytes of what a process says
 
 
@@ -34,6 +37,8 @@ def start(address: str | None, count: int | None, number: int | None) -> None:
     ValueError: nothing tells what is missing.
     RuntimeError: the others cannot be reached.
   """
+  for name in ("PJRT_NPROC", "NPROC"):  # the name differs by version
+    os.environ.setdefault(name, _CPU_THREADS)
   jax.distributed.initialize(address, count, number)
 
 
