@@ -9,7 +9,7 @@ import gc
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,7 @@ class _Loop:
     if compiling is None and first < config.rounds:
       compiling = compile_round()
     done, values = first, {}
-    with contextlib.ExitStack() as files:
+    with self._telling(), contextlib.ExitStack() as files:
       for run in self.runs:
         run.open(files, begin)
       if first == config.rounds:
@@ -153,19 +153,25 @@ class _Loop:
       if compiling is not None:
         with progress.compiling("the round"):
           one_round = compiling.result()
+          processes.meet("compiled")
         state = state if first else one_round.begin(state)
         gc.freeze()  # or each collection walks all of JAX, a tenth of a round
         files.enter_context(self.profile)
-        try:
-          # What crosses between host and device is asked for by name.
-          with jax.transfer_guard("disallow"):
-            done, values = self._rounds(state, first, one_round)
-        except OSError as error:  # the disk is full, or is gone
-          said = f"{error.filename or 'a file of the run'}: {error.strerror}"
-          raise RunError(f"{said}; {self.runs[0].last_good()}") from error
-    for run in self.runs:
-      run.finish_saving()
-    return self._finish(done, values)
+        # What crosses between host and device is asked for by name.
+        with jax.transfer_guard("disallow"):
+          done, values = self._rounds(state, first, one_round)
+      for run in self.runs:
+        run.finish_saving()
+      return self._finish(done, values)
+
+  @contextlib.contextmanager
+  def _telling(self) -> Iterator[None]:
+    """Turns what the disk says, that is full or gone, into a `RunError`."""
+    try:
+      yield
+    except OSError as error:
+      said = f"{error.filename or 'a file of the run'}: {error.strerror}"
+      raise RunError(f"{said}; {self.runs[0].last_good()}") from error
 
   def _state(self, first: int) -> tuple[LoopState, int]:
     """The state of all seeds after round `first`, or one before, and which."""

@@ -21,7 +21,6 @@ from bitzero_jax import arguments
 def _train(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   config = arguments.read_config(options.config, overrides)
   _keep_compiled(config.cache)
-  arguments.check_distributed(options)
   if options.distributed:
     return _train_together(config, options)
   return _train_here(config, options)
@@ -401,6 +400,13 @@ def main(words: Sequence[str] | None = None) -> int:
       parser.error(f"{text.partition('=')[0]} needs --practice=SECONDS")
     if text not in overrides or not text.startswith("--config."):
       parser.error(f"unknown argument {text!r}; see bitzero {options.verb} -h")
+  if "://" in (getattr(options, "workdir", None) or ""):
+    parser.error(
+      f"--workdir={options.workdir} must be a folder: a run adds lines to its "
+      "files, which buckets cannot; mount the bucket"
+    )
+  if "distributed" in options:
+    arguments.check_distributed(options)
   if "model" in options:
     arguments.check_model(options)
   if getattr(options, "config", None) is None:

@@ -337,6 +337,7 @@ def test_keys_that_an_earlier_version_had_not_take_their_defaults():
   saved = json.loads(to_json(changed(seed=5, pool__capacity=64)))
   saved["pool"].pop("eviction")
   saved.pop("precision")
+  saved["devices"] = 1  # that it had and this one has not
   config, missing = config_lib.of_a_run(saved)
   assert missing == ["precision", "pool.eviction"]
   assert config.to_dict() == changed(seed=5, pool__capacity=64).to_dict()

@@ -14,8 +14,10 @@ from typing import Any, NoReturn, TypeVar
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+from orbax.checkpoint import multihost
 
 T = TypeVar("T")
+_PATIENCE_MS = 3_600_000  # for the slowest process to compile
 _WORD = 512  # bytes of what a process says
 
 
@@ -52,6 +54,17 @@ def count() -> int:
 def first() -> bool:
   """Whether this is process 0, which alone writes what people read."""
   return jax.process_index() == 0
+
+
+def meet(where: str) -> None:
+  """Waits until all processes are here, however long their work before was.
+
+  Collectives of a device wait for each other too, but not for long: on CPUs 30
+  seconds when devices first meet.
+  """
+  if count() > 1:
+    wait = multihost.get_barrier_sync_fn()
+    wait(key=f"bitzero/{where}", timeout_ms=_PATIENCE_MS)
 
 
 def agree(*words: str) -> list[str]:
@@ -92,6 +105,7 @@ def together(act: Callable[[], T]) -> T:
     done = act()
   except Exception as caught:
     error = caught
+  meet("together")
   (word,) = agree("" if error is None else str(error) or repr(error))
   if error is not None:
     raise error

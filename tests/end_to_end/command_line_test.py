@@ -9,6 +9,9 @@ from bitzero_jax.evaluate import arms
 from bitzero_jax.state import KINDS
 
 PAIR = "[3,1,2]->[1,2,3]"
+TOGETHER = (
+  "train --config=x.py --workdir=x --distributed --coordinator=y:1".split()
+)
 
 
 def refused(done):
@@ -52,6 +55,22 @@ def refused(done):
     (
       ["train", "--config=x.py", "--workdir=x", "--practice=1"],
       "unknown argument '--practice=1'",
+    ),
+    (
+      ["train", "--config=x.py", "--workdir=x", "--process=0"],
+      "--process go with --distributed",
+    ),
+    (
+      [*TOGETHER, "--processes=2"],
+      "--distributed needs --process too",
+    ),
+    (
+      [*TOGETHER, "--processes=2", "--process=2"],
+      "--process=2 must be in 0 ... --processes - 1 = 1",
+    ),
+    (
+      ["train", "--config=x.py", "--workdir=gs://bucket/run"],
+      "--workdir=gs://bucket/run must be a folder",
     ),
     (["report", "--workdir=x", "--fast"], "unknown argument '--fast'"),
     (["solve", "--workdir=x"], "examples"),

@@ -51,6 +51,12 @@ def test_another_config_is_refused_by_its_difference(
   assert repr(json.loads(json.dumps(value))) in str(caught.value)
 
 
+def test_a_run_goes_on_on_other_devices(tmp_path, config):
+  folder = begun(tmp_path / "run", config)
+  config.mesh.fsdp, config.model.scan, config.model.remat = 4, True, "full"
+  assert workdir.check(folder, config.to_dict()) is True
+
+
 def test_a_key_that_only_one_side_has_is_a_difference(tmp_path, config):
   folder = begun(tmp_path / "run", config)
   wanted = config.to_dict()
