@@ -19,7 +19,7 @@ ENVIRONMENT_FILE = "environment.json"
 PARAMETERS_FILE = "parameters.json"
 EVALUATIONS_FOLDER = "evaluations"  # one file a suite
 # A run may go on on other devices, and fit there in another way.
-_MAY_CHANGE = ("mesh", "model.scan", "model.remat")
+_MAY_CHANGE = ("mesh", "model.scan", "model.remat", *BESIDE)
 _OF_SEED = re.compile(r"seed\d+")
 _UNFINISHED = f"{CONFIG_FILE}.part"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -51,10 +51,8 @@ def check(workdir: Path, config: dict[str, Any]) -> bool:
         f"--workdir={workdir} is not empty and holds no BitZero run"
       )
     return False
-  saved, wanted = (
-    {name: value for name, value in held.items() if name not in BESIDE}
-    for held in (read_config(workdir), json.loads(json.dumps(config)))
-  )
+  saved = read_config(workdir)
+  wanted = json.loads(json.dumps(config))
   for path, (old, new) in _differences(saved, wanted):
     if path.startswith(_MAY_CHANGE):
       continue
