@@ -125,7 +125,9 @@ def write_huggingface(model: Model, folder: Path, *_: None) -> Iterator[str]:
     ValueError: as for `huggingface_write.write`.
   """
   size = huggingface_write.write(model, folder, longest_row(model.config))
-  yield f"{folder}: {size:,} bytes of weights, kernels packed, one plane each"
+  dense = huggingface_write.is_dense(model)
+  form = "as floats" if dense else "packed, one plane each"
+  yield f"{folder}: {size:,} bytes of weights, kernels {form}"
 
 
 def longest_row(config: Any) -> int:

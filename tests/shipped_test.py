@@ -11,12 +11,13 @@ from bitzero_jax.export import packed
 from bitzero_jax.runtime import checkpoint, workdir
 
 
-def run(folder, rounds, **precision):
+def run(folder, rounds, quant=(), **precision):
   """A folder that holds one checkpoint, of an untrained model."""
   config = config_lib.default()
   config.model.width, config.model.layers, config.model.hidden = 32, 1, 32
   config.rounds = 10
   config.precision.update(precision)
+  config.quant.update(dict(quant))
   config_checks.validate(config)
   workdir.begin(folder, config_lib.to_json(config))
   params = jax.jit(build.build_network(config).init)(jax.random.key(0))
@@ -47,3 +48,17 @@ def test_the_longest_row_has_room_for_the_exam(tmp_path):
   sizes = build.build_language(config).sizes
   longest = shipped.longest_row(config)
   assert longest == 2 * sizes.shown * sizes.value + 1 + sizes.program + 6
+
+
+@pytest.mark.parametrize(
+  ("quant", "said"),
+  [
+    ({}, "kernels packed, one plane each"),
+    ({"weights": "identity", "activations": "none"}, "kernels as floats"),
+  ],
+)
+def test_what_a_folder_holds_is_said(tmp_path, quant, said):
+  run(tmp_path / "run", 3, quant)
+  model = shipped.open_model(str(tmp_path / "run"), "last", None)
+  (line,) = shipped.write_huggingface(model, tmp_path / "folder")
+  assert line.endswith(said)

@@ -48,7 +48,7 @@ def write(model: Model, folder: Path, context: int) -> int:
   tensors: dict[str, np.ndarray] = {}
   for path, matrix in model.matrices.items():
     name = layout.name_of(path)
-    if _is_dense(model):
+    if is_dense(model):
       tensors[name] = np.ascontiguousarray((matrix.codes * matrix.scale).T)
       continue
     tensors[name] = layout.pack(matrix.codes)
@@ -70,14 +70,14 @@ def write(model: Model, folder: Path, context: int) -> int:
   return len(data)
 
 
-def _is_dense(model: Model) -> bool:
-  """Whether the run keeps floats, and rounds nothing."""
+def is_dense(model: Model) -> bool:
+  """Whether kernels are written as floats: the run rounds nothing."""
   quant = model.config.quant
   return (quant.weights, quant.activations) == ("identity", "none")
 
 
 def _check(model: Model) -> None:
-  if not _is_dense(model):
+  if not is_dense(model):
     for path, matrix in model.matrices.items():
       _check_kernel(model.config, path, matrix)
     if model.config.quant.activations != "int8":
@@ -114,7 +114,7 @@ def _config(model: Model, context: int) -> dict[str, Any]:
     "linear_class": "autobitlinear",
     "quantization_mode": "offline",
   }
-  held = {} if _is_dense(model) else {"quantization_config": quantization}
+  held = {} if is_dense(model) else {"quantization_config": quantization}
   return {
     "architectures": ["BitNetForCausalLM"],
     "model_type": "bitnet",
