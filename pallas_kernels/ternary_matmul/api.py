@@ -68,8 +68,8 @@ class Implementation(NamedTuple):
 
   Attributes:
     layout: the name of what it reads, in `LAYOUTS`.
-    run: (x [M, I], planes, Weight, x_scale, out_dtype, tiles, interpret) ->
-      [M, O].
+    run: (x [M, I], planes, Weight, x_scale, out_dtype, residual, tiles,
+      interpret) -> [M, O].
     tiles: the class of its tiles, None where it has none.
     dtypes: of x.
     platform: where it runs compiled, None for anywhere.
@@ -96,21 +96,23 @@ LAYOUTS: dict[str, Callable[[jax.Array, int], jax.Array]] = {
 }
 
 
-def _base(x, planes, weight, x_scale, out_dtype, tiles, interpret):
+def _base(x, planes, weight, x_scale, out_dtype, residual, tiles, interpret):
   del tiles, interpret
-  return base.ternary_matmul(
+  out = base.ternary_matmul(
     x, planes, weight.scale, x_scale=x_scale, out_dtype=out_dtype
   )
+  return out if residual is None else out + residual
 
 
 def _triton(kernel):
-  def run(x, planes, weight, x_scale, out_dtype, tiles, interpret):
+  def run(x, planes, weight, x_scale, out_dtype, residual, tiles, interpret):
     return kernel(
       x,
       planes,
       weight.scale,
       x_scale,
       out_dtype=out_dtype,
+      residual=residual,
       tiles=tiles,
       interpret=interpret,
     )
@@ -119,8 +121,8 @@ def _triton(kernel):
 
 
 def _mosaic(kernel):
-  def run(x, planes, weight, x_scale, out_dtype, tiles, interpret):
-    return kernel(
+  def run(x, planes, weight, x_scale, out_dtype, residual, tiles, interpret):
+    out = kernel(
       x,
       planes,
       weight.scale,
@@ -130,6 +132,7 @@ def _mosaic(kernel):
       tiles=tiles,
       interpret=interpret,
     )
+    return out if residual is None else out + residual
 
   return run
 
@@ -278,6 +281,7 @@ def ternary_matmul(
   *,
   x_scale: jax.Array | None = None,
   out_dtype: jax.typing.DTypeLike = jnp.float32,
+  residual: jax.Array | None = None,
   implementation: str | None = None,
   tiles: Any = None,
   interpret: Any = False,
@@ -289,6 +293,8 @@ def ternary_matmul(
     weight: from `prepare`, in a layout of the implementation.
     x_scale: [..., 1], float32, or None for 1. Size of one step of x.
     out_dtype: dtype of the result.
+    residual: [..., O] in `out_dtype`, added to the rounded product by whoever
+      can in the same kernel; None for none.
     implementation: a name in `IMPLEMENTATIONS`, or "auto"; None for the one
       that the weight was prepared for.
     tiles: of that implementation, None for the table's, or its defaults.
@@ -339,6 +345,7 @@ def ternary_matmul(
     weight,
     None if x_scale is None else x_scale.reshape(count, 1),
     out_dtype,
+    None if residual is None else residual.reshape(count, weight.columns),
     tiles,
     interpret,
   )
