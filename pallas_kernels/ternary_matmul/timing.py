@@ -85,13 +85,21 @@ def _by_profiler(program, arguments, launches: int) -> float | None:
     with jax.profiler.trace(folder):
       for _ in range(runs):
         jax.block_until_ready(program(*arguments))
-    files = glob.glob(f"{folder}/**/*.xplane.pb", recursive=True)
-    events = [event for file in files for event in _device_events(file)]
+    events = device_events(folder)
   return per_launch(events, runs * launches)
 
 
-def _device_events(file: str) -> list[tuple[str, float]]:
-  """(name, nanoseconds) of all that a device's streams ran, but for copies."""
+def device_events(folder: str) -> list[tuple[str, float]]:
+  """(name, nanoseconds) of all that ran on a device, but for copies.
+
+  Args:
+    folder: that a trace of `jax.profiler` was written to.
+  """
+  files = glob.glob(f"{folder}/**/*.xplane.pb", recursive=True)
+  return [event for file in files for event in _events(file)]
+
+
+def _events(file: str) -> list[tuple[str, float]]:
   data: Any = jax.profiler.ProfileData.from_file(file)
   return [
     (event.name, event.duration_ns)
