@@ -3,7 +3,7 @@
 The weights are random, the shape is that of BitNet b1.58 2B4T
 (arXiv:2504.12285): speed does not depend on what a model says. All tokens of a
 measurement are one compiled program, so the host starts it once. Before a
-variant is timed, its first logits must be near those of plain XLA.
+variant is timed, its last logits must be near those of plain XLA.
 """
 
 import statistics
@@ -49,13 +49,13 @@ class Row(NamedTuple):
 
   Attributes:
     batch: rows decoded together.
-    weights: "bfloat16", "packed" by our kernels, or "packed, base" by XLA.
+    weights: "bfloat16" or "packed".
     head: "bfloat16" or "int8".
     wall: seconds a step, the median of some runs.
     kernel: seconds a step on the device, None where no profiler shows one.
     launches: kernels a step, None likewise.
     size: bytes of all weights.
-    off: relative distance of the first logits to those of plain XLA.
+    off: relative distance of the last logits to those of plain XLA.
   """
 
   batch: int
@@ -113,38 +113,47 @@ def measure(
 
 
 def _measure(batches, slots, tokens, say) -> Iterator[Row]:
-  chosen = shape()
-  kernels = jax.default_backend() == "gpu"
   for kind in ("bfloat16", "packed"):
-    say(f"drawing {kind} weights of {chosen}")
-    weights = draw(chosen, kind == "packed")
-    truths = {}
-    for integers in (False, True):
-      if integers:
-        head = jax.jit(fused.integer_head)(weights.embedding)
-        weights = weights._replace(head=head)
-      plain = fused.floats()
-      mine = plain
-      if kind == "packed":
-        plain = fused.packed(_DTYPE, kernels=False)
-        mine = fused.packed(_DTYPE, kernels=kernels)
-      for batch in batches:
-        head = "int8" if integers else "bfloat16"
-        say(f"{batch} rows, {kind} weights, {head} head")
-        if batch not in truths:  # the bfloat16 head's
-          truths[batch] = _first(plain, weights, chosen, batch, slots, tokens)
-        got = _first(mine, weights, chosen, batch, slots, tokens)
-        off = np.linalg.norm(got - truths[batch])
-        off = float(off / np.linalg.norm(truths[batch]))
-        if not off <= NEAR:
-          raise RuntimeError(
-            f"{batch} rows, {kind}, {head} head: logits are {off:.3f} off"
-          )
-        spent = _clock(mine, weights, chosen, batch, slots, tokens)
-        size = sum(leaf.nbytes for leaf in jax.tree.leaves(weights))
-        if not integers:
-          size -= weights.embedding.nbytes  # the head is the same array
-        yield Row(batch, kind, head, *spent, size, off)
+    yield from variants(kind, batches, slots, tokens, say)
+
+
+def variants(
+  kind: str,
+  batches: Sequence[int],
+  slots: int,
+  tokens: int,
+  say: Callable[[str], None],
+) -> Iterator[Row]:
+  """Rows of one kind of weights; arguments as for `measure`."""
+  chosen = shape()
+  say(f"drawing {kind} weights of {chosen}")
+  weights = draw(chosen, kind == "packed", max(batches))
+  mine = truth = fused.floats()
+  if kind == "packed":
+    truth = fused.packed(_DTYPE, kernels=False, implementation="base")
+    mine = fused.packed(_DTYPE, kernels=jax.default_backend() == "gpu")
+  integers = jax.jit(fused.integer_head)(weights.embedding)
+  for batch in batches:
+    state = _state(chosen, batch, slots, tokens)
+    given = jax.random.randint(
+      jax.random.key(2), (tokens, batch), 0, chosen.vocab, jnp.int32
+    )
+    right = None
+    for head in ("bfloat16", "int8"):
+      held = weights._replace(head=integers) if head == "int8" else weights
+      say(f"{batch} rows, {kind} weights, {head} head")
+      if right is None:
+        right = _logits(_program(truth, held, given, state), held, given, state)
+      program = _program(mine, held, given, state)
+      got = _logits(program, held, given, state)
+      off = float(np.linalg.norm(got - right) / np.linalg.norm(right))
+      if not off <= NEAR:
+        raise RuntimeError(
+          f"{batch} rows, {kind} weights, {head} head: logits are {off:.3f} off"
+        )
+      spent = _clock(program, (held, given, state))
+      leaves = {id(leaf): leaf.nbytes for leaf in jax.tree.leaves(held)}
+      yield Row(batch, kind, head, *spent, sum(leaves.values()), off)
 
 
 def _state(chosen: Shape, batch: int, slots: int, tokens: int) -> fused.State:
@@ -167,55 +176,64 @@ def _state(chosen: Shape, batch: int, slots: int, tokens: int) -> fused.State:
   )
 
 
-def _first(parts, weights, chosen, batch, slots, tokens) -> np.ndarray:
-  """Logits of the first token, float64."""
-  token = jnp.arange(batch, dtype=jnp.int32) % chosen.vocab
-  state = _state(chosen, batch, slots, tokens)
-  step = jax.jit(lambda w, t, s: fused.decode(parts, w, t, s)[0])
-  return np.asarray(step(weights, token, state), np.float64)
+def _program(parts, weights, given, state):
+  """Reads the given tokens one by one, and takes the likeliest after each."""
+
+  def run(weights, given, state):
+    def step(carry, token):
+      _, state = carry
+      logits, state = fused.decode(parts, weights, token, state)
+      return (logits, state), jnp.argmax(logits, axis=-1)
+
+    blank = jnp.zeros((given.shape[1], len(weights.embedding)), jnp.float32)
+    (logits, _), taken = jax.lax.scan(step, (blank, state), given)
+    return logits, taken
+
+  return jax.jit(run).lower(weights, given, state).compile()
 
 
-def _clock(parts, weights, chosen, batch, slots, tokens):
+def _logits(program, weights, given, state) -> np.ndarray:
+  """Of the last token, float64."""
+  return np.asarray(program(weights, given, state)[0], np.float64)
+
+
+def _clock(program, arguments) -> tuple[float, float | None, float | None]:
   """Seconds of a step by the wall and on the device, and its kernels."""
-
-  def run(weights, token, state):
-    def step(carry, _):
-      logits, state = fused.decode(parts, weights, *carry)
-      return (jnp.argmax(logits, axis=-1).astype(jnp.int32), state), None
-
-    (token, _), _ = jax.lax.scan(step, (token, state), length=tokens)
-    return token
-
-  token = jnp.arange(batch, dtype=jnp.int32) % chosen.vocab
-  state = _state(chosen, batch, slots, tokens)
-  program = jax.jit(run).lower(weights, token, state).compile()
+  tokens = len(arguments[1])
   for _ in range(2):
-    jax.block_until_ready(program(weights, token, state))
+    jax.block_until_ready(program(*arguments))
   spent = []
   for _ in range(_REPEATS):
     begin = time.perf_counter()
-    jax.block_until_ready(program(weights, token, state))
+    jax.block_until_ready(program(*arguments))
     spent.append((time.perf_counter() - begin) / tokens)
   wall = statistics.median(spent)
   if jax.default_backend() == "cpu":
     return wall, None, None
   with tempfile.TemporaryDirectory() as folder:
     with jax.profiler.trace(folder):
-      jax.block_until_ready(program(weights, token, state))
+      jax.block_until_ready(program(*arguments))
     events = timing.device_events(folder)
   kernel = sum(nanoseconds for _, nanoseconds in events) / 1e9 / tokens
   return wall, kernel, len(events) / tokens
 
 
-def draw(chosen: Shape, packed: bool) -> fused.Weights:
-  """Random weights; each product of unit inputs has unit outputs."""
+def draw(chosen: Shape, packed: bool, most: int) -> fused.Weights:
+  """Random weights; each product of unit inputs has unit outputs.
+
+  Args:
+    chosen: of the model.
+    packed: ternary and packed, or bfloat16.
+    most: rows that will be decoded together.
+  """
   width, hidden = chosen.width, chosen.hidden
   qkv = (chosen.heads + 2 * chosen.kv) * (width // chosen.heads)
   keys = iter(jax.random.split(jax.random.key(0), 4 * chosen.layers + 1))
 
   def matrix(inputs: int, outputs: int) -> Any:
-    make = _packed if packed else _floats
-    return make(next(keys), inputs, outputs)
+    if packed:
+      return _packed(next(keys), inputs, outputs, most)
+    return _floats(next(keys), inputs, outputs)
 
   ones = jnp.ones
   layers = tuple(
@@ -242,10 +260,10 @@ def _floats(key, inputs, outputs) -> jax.Array:
   return made(key)
 
 
-def _packed(key, inputs, outputs) -> api.Weight:
+def _packed(key, inputs, outputs, most) -> api.Weight:
   def make(key):
     trits = jax.random.randint(key, (1, inputs, outputs), -1, 2, jnp.int8)
     scale = jnp.full((1, outputs), (1.5 / inputs) ** 0.5, jnp.float32)
-    return api.prepare(layout.pack(trits), scale, inputs)
+    return api.prepare(layout.pack(trits), scale, inputs, most=most)
 
   return jax.jit(make)(key)

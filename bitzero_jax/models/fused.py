@@ -123,14 +123,21 @@ def floats(eps: float = 1e-5) -> Parts:
 
 
 def packed(
-  dtype: Any, *, kernels: bool, interpret: bool = False, eps: float = 1e-5
+  dtype: Any,
+  *,
+  kernels: bool,
+  implementation: str | None = None,
+  interpret: bool = False,
+  eps: float = 1e-5,
 ) -> Parts:
   """8-bit activations times packed weights.
 
   Args:
     dtype: of the residual stream.
     kernels: Triton's for norm and attention, as for an NVIDIA GPU; else plain
-      XLA. Products go where the weights were prepared for.
+      XLA.
+    implementation: of the products, None for the one that the weights were
+      prepared for.
     interpret: run kernels on the CPU; for tests.
     eps: added to the mean square.
   """
@@ -143,6 +150,7 @@ def packed(
       x_scale=scale,
       out_dtype=dtype,
       residual=residual,
+      implementation=implementation,
       interpret=interpret,
     )
 
@@ -166,7 +174,12 @@ def packed(
     few = len(qkv) * keys.shape[2] < _OVERFULL
     block = min(64, keys.shape[1])
     return decode_attention.triton(
-      qkv, keys, *rest, share=1 if few else None, block=block, interpret=interpret
+      qkv,
+      keys,
+      *rest,
+      share=1 if few else None,
+      block=block,
+      interpret=interpret,
     )
 
   return Parts(norm, gate, product, attend)
@@ -256,9 +269,7 @@ def together(parts: list[Packed], implementation: str = api.AUTO) -> api.Weight:
   shapes = [(len(part.planes), part.shape[0]) for part in parts]
   if len(set(shapes)) > 1:
     raise ValueError(f"(planes, inputs) must be the same, got {shapes}")
-  scales = [
-    jnp.broadcast_to(part.scale, (1, part.shape[1])) for part in parts
-  ]
+  scales = [jnp.broadcast_to(part.scale, (1, part.shape[1])) for part in parts]
   return api.prepare(
     jnp.concatenate([part.planes for part in parts], axis=1),
     jnp.concatenate(scales, axis=1),

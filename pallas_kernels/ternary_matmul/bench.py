@@ -170,7 +170,8 @@ def clock(case: Case, contender: Contender) -> timing.Timing:
     inputs.append(_without_bytes(contender.ready(drawn)))
   poison = jnp.full((case.count, case.shape.columns), jnp.nan, _DTYPE)
   launch = contenders.program(contender)
-  return timing.measure(launch, (inputs, weights, poison), copies)
+  launches = copies if contender.apart else copies * contenders.LAPS
+  return timing.measure(launch, (inputs, weights, poison), launches)
 
 
 def _without_bytes(inputs: Inputs) -> Inputs:

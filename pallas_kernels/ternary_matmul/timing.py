@@ -2,8 +2,8 @@
 
 Between two launches other weights are read, more bytes than the second-level
 cache holds, so every launch finds its weights in memory. All of them lie in
-one compiled program, which a GPU runs as a captured graph where XLA captures
-it.
+a loop of one compiled program, which a GPU runs as a captured graph where XLA
+captures it.
 
     chain    wall time of the program over its launches: gaps are in it
     kernel   what the profiler says the launches took on the device, alone
@@ -33,12 +33,12 @@ class Timing(NamedTuple):
   Attributes:
     chain: median of `REPEATS` programs, over their launches.
     kernel: on the device, None where the profiler shows no device.
-    copies: launches in a program, each with weights of its own.
+    launches: in a program.
   """
 
   chain: float
   kernel: float | None
-  copies: int
+  launches: int
 
   @property
   def best(self) -> float:
