@@ -25,7 +25,7 @@ NEAR = 0.03  # most relative distance of logits to those of plain XLA
 
 
 class Shape(NamedTuple):
-  """Of a model: vocabulary, width, layers, query and key/value heads, hidden."""
+  """Vocabulary, width, layers, query and key/value heads, hidden width."""
 
   vocab: int
   width: int

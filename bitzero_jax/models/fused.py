@@ -206,7 +206,7 @@ def decode(
     Logits [B, V], float32, and the state, one column on.
   """
   batch = len(token)
-  kv, width = state.keys[0].shape[2:]
+  width = state.keys[0].shape[3]
   place = jnp.broadcast_to(state.column, (batch, 1))
   cos, sin = (a[:, 0, 0] for a in rotary_angles(place, width, theta))
   x = weights.embedding[token]

@@ -118,7 +118,7 @@ def forward(
     scale: [] or [1, O], float32.
     x_scale: [M, 1], float32, or None for 1.
     out_dtype: of the result.
-    residual: [M, O] in `out_dtype`, added to the rounded product; None for none.
+    residual: [M, O] in `out_dtype`, added to the rounded product, or None.
     tiles: None for the defaults.
     into: what the result is written over, as for `triton_gemv.forward`; with a
       split it is never touched.

@@ -102,7 +102,7 @@ def forward(
     scale: [] or [1, O], float32.
     x_scale: [M, 1], float32, or None for 1.
     out_dtype: of the result.
-    residual: [M, O] in `out_dtype`, added to the rounded product; None for none.
+    residual: [M, O] in `out_dtype`, added to the rounded product, or None.
     tiles: None for the defaults.
     into: [M, O] in `out_dtype`, what the result is written over: poison, for a
       check that everything is written. None for none.
