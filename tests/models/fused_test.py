@@ -1,6 +1,7 @@
 """The decoder in few kernels computes what the Linen decoder does."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,13 @@ from bitzero_jax.models import cache, fused, product
 from bitzero_jax.models.transformer import Transformer
 from bitzero_jax.quant import make, tree
 
-SHAPE = {"width": 128, "layers": 2, "heads": 4, "kv_heads": 2, "hidden": 96}
+SHAPE: dict[str, Any] = {
+  "width": 128,
+  "layers": 2,
+  "heads": 4,
+  "kv_heads": 2,
+  "hidden": 96,
+}
 VOCAB, SLOTS, ROWS, STEPS = 19, 16, 3, 4
 
 
