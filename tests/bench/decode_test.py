@@ -1,9 +1,11 @@
 """Decoding speed: what is refused, and that a CPU's table is right."""
 
+import jax.numpy as jnp
 import pytest
 
 from bitzero_jax import main
 from bitzero_jax.bench import decode
+from bitzero_jax.models import fused
 
 
 @pytest.mark.parametrize(
@@ -40,3 +42,22 @@ def test_a_list_that_is_no_list_of_numbers_ends_in_one_line(capsys):
     main.main(["bench", "decode", "--batch=one"])
   assert stopped.value.code == 2
   assert "--batch=one must be whole numbers" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_wrong_variant_is_not_timed():
+  right = fused.packed(jnp.bfloat16, kernels=False, implementation="base")
+
+  def spoiled(qkv, *rest):
+    read, keys, values = right.attend(qkv, *rest)
+    return -read, keys, values
+
+  shape = decode.TINY
+  arguments = (
+    decode.draw(shape, True, 2),
+    jnp.ones((4, 2), jnp.int32),
+    decode._state(shape, 2, 32, 4),
+  )
+  decode._gate(right, right, *arguments)
+  with pytest.raises(RuntimeError, match="2 rows: logits after one layer are"):
+    decode._gate(right._replace(attend=spoiled), right, *arguments)
