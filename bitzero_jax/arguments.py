@@ -157,6 +157,13 @@ def make_parser() -> argparse.ArgumentParser:
   part.add_argument(
     "--table", metavar="FILE", help="write rows of the dispatch table there"
   )
+  text = "tokens a second of a 2B4T-shaped model, packed beside bfloat16"
+  part = parts.add_parser(
+    "decode", help=text, description=text, allow_abbrev=False
+  )
+  part.add_argument("--batch", default="1,64", help="rows, with commas")
+  part.add_argument("--slots", type=int, default=512, help="of the cache")
+  part.add_argument("--tokens", type=int, default=32, help="in one program")
   text = "bytes and decoding speed of a model in each file it can leave as"
   part = parts.add_parser(
     "export", help=text, description=text, allow_abbrev=False

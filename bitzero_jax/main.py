@@ -288,6 +288,7 @@ def _bench(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   if options.part == "kernels":
     return _bench_kernels(options)
   measure = {
+    "decode": _bench_decode,
     "executor": _bench_executor,
     "export": _bench_export,
     "loop": _bench_loop,
@@ -311,6 +312,16 @@ def _bench_kernels(options: argparse.Namespace) -> int:
     chosen, options.tune, options.json, options.table, print, arguments.say
   )
   return 0 if right else 1
+
+
+def _bench_decode(options: argparse.Namespace, _: Sequence[str]) -> None:
+  from bitzero_jax.bench import decode, kernels
+
+  batches = kernels.numbers("--batch", options.batch)
+  rows = decode.measure(batches, options.slots, options.tokens, arguments.say)
+  print(decode.HEADER)
+  for row in rows:
+    print(decode.line(row), flush=True)
 
 
 def _bench_executor(options: argparse.Namespace, _: Sequence[str]) -> None:

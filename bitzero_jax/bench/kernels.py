@@ -22,8 +22,8 @@ def choose(
   """
   return bench.cases(
     _items(shapes),
-    _numbers("--rows", rows),
-    _numbers("--planes", planes),
+    numbers("--rows", rows),
+    numbers("--planes", planes),
     _items(x),
   )
 
@@ -87,7 +87,12 @@ def _items(text: str | None) -> list[str]:
   return [item.strip() for item in text.split(",")] if text else []
 
 
-def _numbers(flag: str, text: str | None) -> list[int]:
+def numbers(flag: str, text: str | None) -> list[int]:
+  """Whole numbers joined by commas.
+
+  Raises:
+    ValueError: something else is among them.
+  """
   try:
     return [int(item) for item in _items(text)]
   except ValueError:

@@ -74,8 +74,8 @@ def device(target: str) -> Any:
   return found.devices[0]
 
 
-def _described(kernel: str) -> Any:
-  """From JAX 0.11 on Triton's lowering asks which GPU it is for."""
+def described(kernel: str) -> Any:
+  """A context: from JAX 0.11 on Triton's lowering asks which GPU it is for."""
   import jax
 
   if not kernel.startswith("triton") or jax.__version_info__ < (0, 11):
@@ -186,7 +186,7 @@ def compiled(target: str, case: Case) -> dict[str, Any]:
   sharding = jax.sharding.SingleDeviceSharding(device(target))
   function, shapes = program(case)
   arguments = [_spec(shape, kind, sharding) for shape, kind in shapes]
-  with _described(case.kernel):
+  with described(case.kernel):
     lowered = jax.jit(function).lower(*arguments)
   done = lowered.compile()
   text, memory = done.as_text() or "", done.memory_analysis()

@@ -1,9 +1,9 @@
 """The ternary product, by whichever kernel was measured to be best.
 
-`ternary_matmul` looks into the checked-in table (`measured`). On a device that
-the table does not know it takes `base` and says so; on one that it knows it
-refuses a case that nobody has measured, unless a kernel is asked for by name.
-What ran is logged once for each case, under the logger "bitzero.kernels".
+`ternary_matmul` looks into the checked-in table (`measured`). Where nobody has
+measured a kernel it runs none: it takes `base`, plain XLA, and warns, once for
+each case. A kernel asked for by name runs, measured or not. What ran is logged
+once for each case, under the logger "bitzero.kernels".
 
 Shapes: ... = leading axes of x, M rows in all, I = input features, O = output
 features, P = digit planes, R = ceil(I / 4) canonical bytes a column.
@@ -68,8 +68,8 @@ class Implementation(NamedTuple):
 
   Attributes:
     layout: the name of what it reads, in `LAYOUTS`.
-    run: (x [M, I], planes, Weight, x_scale, out_dtype, tiles, interpret) ->
-      [M, O].
+    run: (x [M, I], planes, Weight, x_scale, out_dtype, residual, tiles,
+      interpret) -> [M, O].
     tiles: the class of its tiles, None where it has none.
     dtypes: of x.
     platform: where it runs compiled, None for anywhere.
@@ -96,21 +96,23 @@ LAYOUTS: dict[str, Callable[[jax.Array, int], jax.Array]] = {
 }
 
 
-def _base(x, planes, weight, x_scale, out_dtype, tiles, interpret):
+def _base(x, planes, weight, x_scale, out_dtype, residual, tiles, interpret):
   del tiles, interpret
-  return base.ternary_matmul(
+  out = base.ternary_matmul(
     x, planes, weight.scale, x_scale=x_scale, out_dtype=out_dtype
   )
+  return out if residual is None else out + residual
 
 
 def _triton(kernel):
-  def run(x, planes, weight, x_scale, out_dtype, tiles, interpret):
+  def run(x, planes, weight, x_scale, out_dtype, residual, tiles, interpret):
     return kernel(
       x,
       planes,
       weight.scale,
       x_scale,
       out_dtype=out_dtype,
+      residual=residual,
       tiles=tiles,
       interpret=interpret,
     )
@@ -119,8 +121,8 @@ def _triton(kernel):
 
 
 def _mosaic(kernel):
-  def run(x, planes, weight, x_scale, out_dtype, tiles, interpret):
-    return kernel(
+  def run(x, planes, weight, x_scale, out_dtype, residual, tiles, interpret):
+    out = kernel(
       x,
       planes,
       weight.scale,
@@ -130,6 +132,7 @@ def _mosaic(kernel):
       tiles=tiles,
       interpret=interpret,
     )
+    return out if residual is None else out + residual
 
   return run
 
@@ -169,6 +172,7 @@ def prepare(
   rows: int,
   *,
   implementation: str = AUTO,
+  most: int | None = None,
   rows_table: Sequence[measured.Row] | None = None,
   device: str | None = None,
 ) -> Weight:
@@ -180,6 +184,8 @@ def prepare(
     rows: I, static.
     implementation: a name in `IMPLEMENTATIONS`, or "auto" for every layout that
       the table asks for at this shape.
+    most: rows of x that will come at once, so that layouts for more can be left
+      out; None for any.
     rows_table: the table, None for the one that ships.
     device: kind of device, None for that of the first one.
 
@@ -197,6 +203,7 @@ def prepare(
       IMPLEMENTATIONS[row.implementation].layout
       for row in table
       if (row.device, row.rows, row.columns, row.planes) == key
+      and (most is None or row.least <= most)
     } or {CANONICAL}
   held = {name: LAYOUTS[name](packed, rows) for name in sorted(chosen)}
   return Weight(held, scale, rows, columns, implementation)
@@ -235,7 +242,7 @@ def choose(
   *,
   rows_table: Sequence[measured.Row] | None = None,
   device: str | None = None,
-) -> tuple[str, Any]:
+) -> tuple[str, Any] | None:
   """Name and tiles for `count` rows of x of this dtype.
 
   Args:
@@ -245,8 +252,8 @@ def choose(
     rows_table: the table, None for the one that ships.
     device: kind of device, None for that of the first one.
 
-  Raises:
-    ValueError: the table knows the device but not this case.
+  Returns:
+    None where nobody has measured.
   """
   table = tuple(measured.table() if rows_table is None else rows_table)
   kind = device or jax.devices()[0].device_kind
@@ -254,22 +261,22 @@ def choose(
   row = measured.find(
     table, device=kind, shape=shape, planes=weight.planes, x=dtype, count=count
   )
-  if row is not None:
-    tiles = IMPLEMENTATIONS[row.implementation].tiles
-    return row.implementation, tiles and tiles(**row.tiles)
-  if any(row.device == kind for row in table):
-    raise ValueError(
-      f"nobody has measured {count} rows of {dtype} times {shape[0]}->"
-      f"{shape[1]} with {weight.planes} planes on {kind}; ask for a kernel by "
-      f"name: {', '.join(IMPLEMENTATIONS)}"
-    )
-  return "base", None
+  if row is None:
+    return None
+  tiles = IMPLEMENTATIONS[row.implementation].tiles
+  return row.implementation, tiles and tiles(**row.tiles)
 
 
 @functools.cache
-def _say(implementation: str, case: str, kind: str, known: bool) -> None:
-  why = "" if known else ": no kernel was measured on this device"
-  _LOG.info("ternary_matmul %s: %s on %s%s", case, implementation, kind, why)
+def _say(implementation: str, case: str, kind: str) -> None:
+  _LOG.info("ternary_matmul %s: %s on %s", case, implementation, kind)
+
+
+@functools.cache
+def _warn(case: str | None, kind: str) -> None:
+  """Of a device without any row once, of one with rows once a case."""
+  what = "kernel" if case is None else f"kernel for {case}"
+  _LOG.warning("no %s was measured on %s: base, plain XLA, runs", what, kind)
 
 
 def ternary_matmul(
@@ -278,6 +285,7 @@ def ternary_matmul(
   *,
   x_scale: jax.Array | None = None,
   out_dtype: jax.typing.DTypeLike = jnp.float32,
+  residual: jax.Array | None = None,
   implementation: str | None = None,
   tiles: Any = None,
   interpret: Any = False,
@@ -286,9 +294,11 @@ def ternary_matmul(
 
   Args:
     x: [..., I], int8 (quantized activations), bfloat16 or float32.
-    weight: from `prepare`, in a layout of the implementation.
+    weight: from `prepare`, in a layout of the implementation; "base" reads any.
     x_scale: [..., 1], float32, or None for 1. Size of one step of x.
     out_dtype: dtype of the result.
+    residual: [..., O] in `out_dtype`, added to the rounded product by whoever
+      can in the same kernel; None for none.
     implementation: a name in `IMPLEMENTATIONS`, or "auto"; None for the one
       that the weight was prepared for.
     tiles: of that implementation, None for the table's, or its defaults.
@@ -299,8 +309,8 @@ def ternary_matmul(
     and rounded once. For int8 x the same bits whichever implementation runs.
 
   Raises:
-    ValueError: shapes do not fit, the implementation does not take this case,
-      or nobody has measured it (`choose`).
+    ValueError: shapes do not fit, or the implementation does not take this
+      case.
   """
   if x.ndim < 1 or x.shape[-1] != weight.rows:
     raise ValueError(f"x must be [..., {weight.rows}], got shape {x.shape}")
@@ -308,11 +318,13 @@ def ternary_matmul(
   *lead, _ = x.shape
   count, dtype = math.prod(lead), x.dtype.name
   kind = jax.devices()[0].device_kind
-  known = implementation != AUTO or any(
-    row.device == kind for row in measured.table()
-  )
+  case = f"{count}x{weight.rows}->{weight.columns} {dtype} P={weight.planes}"
   if implementation == AUTO:
-    implementation, tiles = choose(weight, count, dtype)
+    found = choose(weight, count, dtype)
+    if found is None:
+      known = any(row.device == kind for row in measured.table())
+      _warn(case if known else None, kind)
+    implementation, tiles = found or ("base", None)
   chosen = named(implementation)
   if dtype not in chosen.dtypes:
     allowed = ", ".join(chosen.dtypes)
@@ -326,19 +338,23 @@ def ternary_matmul(
       f"{implementation} takes at most {chosen.most_planes} planes, got "
       f"{weight.planes}"
     )
-  if chosen.layout not in weight.held:
+  if chosen.layout not in (CANONICAL, *weight.held):
     raise ValueError(
       f"{implementation} reads {chosen.layout}, but the weight is held as "
       f"{', '.join(weight.held)}"
     )
-  case = f"{count}x{weight.rows}->{weight.columns} {dtype} P={weight.planes}"
-  _say(implementation, case, kind, known)
+  _say(implementation, case, kind)
+  if chosen.layout == CANONICAL:  # can be had from any other
+    held = canonical(weight)
+  else:
+    held = weight.held[chosen.layout]
   out = chosen.run(
     x.reshape(count, weight.rows),
-    weight.held[chosen.layout],
+    held,
     weight,
     None if x_scale is None else x_scale.reshape(count, 1),
     out_dtype,
+    None if residual is None else residual.reshape(count, weight.columns),
     tiles,
     interpret,
   )

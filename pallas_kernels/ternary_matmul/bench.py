@@ -26,6 +26,7 @@ from pallas_kernels.ternary_matmul.shapes import ROWS, SHAPES, TINY, TINY_ROWS
 
 RIGHT, WRONG, FAILED = "right", "WRONG", "does not run"
 _DTYPE = jnp.bfloat16  # of the results, as in a model
+_GAP = 1.0  # microseconds between two kernels of a captured graph on an H100
 
 
 class Result(NamedTuple):
@@ -170,7 +171,8 @@ def clock(case: Case, contender: Contender) -> timing.Timing:
     inputs.append(_without_bytes(contender.ready(drawn)))
   poison = jnp.full((case.count, case.shape.columns), jnp.nan, _DTYPE)
   launch = contenders.program(contender)
-  return timing.measure(launch, (inputs, weights, poison), copies)
+  launches = copies if contender.apart else copies * contenders.LAPS
+  return timing.measure(launch, (inputs, weights, poison), launches)
 
 
 def _without_bytes(inputs: Inputs) -> Inputs:
@@ -230,6 +232,12 @@ def title(case: Case) -> str:
   return f"{case.shape} M={case.count} P={case.planes} {case.x}"
 
 
+def _cost(result: Result) -> float:
+  """Microseconds, with the gap in front of a split's second kernel."""
+  assert result.timing is not None
+  return result.timing.best + (_GAP if result.tiles.get("split", 1) > 1 else 0)
+
+
 def dispatch_rows(
   results: Sequence[Result], today: datetime.date
 ) -> list[measured.Row]:
@@ -238,7 +246,7 @@ def dispatch_rows(
   for result in results:
     if result.ours and result.timing is not None:
       first = best.get(result.case)
-      if first is None or result.timing.best < first.timing.best:  # type: ignore[union-attr]
+      if first is None or _cost(result) < _cost(first):
         best[result.case] = result
   rows = []
   for case, result in best.items():

@@ -75,7 +75,7 @@ def records(results: Sequence[Result]) -> list[dict[str, Any]]:
         "verdict": result.verdict,
         "kernel_us": timed and timed.kernel,
         "chain_us": timed and timed.chain,
-        "copies": timed and timed.copies,
+        "launches": timed and timed.launches,
         "weight_gb_per_s": timed and size / timed.best / 1e3,
         "over_bf16": _speed(result, plain),
         "over_int8": _speed(result, integer),

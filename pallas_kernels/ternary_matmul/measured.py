@@ -2,7 +2,8 @@
 
 `measured.json` holds one row for each device, matrix, number of planes, dtype
 and range of rows of x. `bitzero bench kernels --tune --table=FILE` writes such
-rows; nobody writes them by hand.
+rows. Where a row stands for rows of x that were not timed themselves, its
+`harness` says what was.
 """
 
 import functools

@@ -23,7 +23,8 @@ from pallas_kernels.ternary_matmul.relayout import (
 )
 
 _SWIZZLE = 128  # bytes
-_GROUP = "group"
+_GROUP, _GRID = "group", "multiprocessor"
+_MULTIPROCESSORS = 132  # of an H100; with fewer, some take a second share
 
 
 def _fragment(words: Any, planes: int) -> jax.Array:
@@ -60,86 +61,121 @@ def _fragment(words: Any, planes: int) -> jax.Array:
   return inlined(words)
 
 
-def _body(
-  tiles, planes, steps, wide, dtype, words, x, scale, x_scale, out, tile
-):
-  """One block of the grid: `groups * blocks * 64` columns of `bm` rows."""
+def _body(tiles, planes, steps, wide, dtype, words, x, scale, x_scale, out):
+  """One multiprocessor: its share of the result's tiles, one by one.
+
+  A tile is `groups * blocks * 64` columns of `bm` rows. While one is finished,
+  the loads of the next are on their way.
+  """
   own = tiles.groups * tiles.blocks
-  first = jax.lax.axis_index("column") * own
-  row = jax.lax.axis_index("row") * tiles.bm
   group = jax.lax.axis_index(_GROUP)
   swizzled = (
     plgpu.TilingTransform((8, STEP)),
     plgpu.SwizzleTransform(_SWIZZLE),
   )
+  size = jnp.dtype(dtype).itemsize
+  swizzle = min(_SWIZZLE, FRAGMENT_COLUMNS * size)
 
-  def compute(run_pipeline):
-    gpu: Any = plgpu  # ACC is public, but not marked so for type checkers
-    kind = gpu.ACC((FRAGMENT_COLUMNS, tiles.bm), jnp.int32)
-
-    @functools.partial(
-      pl.run_scoped, **{f"total_{b}": kind for b in range(tiles.blocks)}
+  def pipeline(step, compute):
+    return plgpu.emit_pipeline_warp_specialized(
+      step,
+      grid=(steps,),
+      memory_registers=40,
+      in_specs=[
+        plgpu.BlockSpec(
+          (planes, own, STEP // FRAGMENT_ROWS, WARPGROUP),
+          lambda k: (0, 0, k, 0),
+        ),
+        plgpu.BlockSpec(
+          (tiles.bm, STEP), lambda k: (0, k), transforms=swizzled
+        ),
+      ],
+      wg_axis=_GROUP,
+      num_compute_wgs=tiles.groups,
+      max_concurrent_steps=tiles.stages,
+      compute_context=compute,
     )
-    def _(**totals):
-      run_pipeline(tuple(totals.values()))
-      for block, total in enumerate(totals.values()):
-        _finish(block, total)
 
-  def _finish(block, total):
-    column = (first + group * tiles.blocks + block) * FRAGMENT_COLUMNS
-    columns, rows = pl.ds(column, FRAGMENT_COLUMNS), pl.ds(row, tiles.bm)
-    layout = plgpu.Layout.WGMMA
-    value = total[...]
-    if planes == 1:
-      value = value >> 6
-    value = value.astype(jnp.float32)
-    shape = value.shape
-    if wide:
-      each = plgpu.load(
-        scale, (columns,), layout=layout.reduce(1), optimized=False
+  def nothing(*_):
+    pass
+
+  @functools.partial(
+    pl.run_scoped,
+    held=pipeline(nothing, nothing).get_allocations(words, x),
+    tile=plgpu.SMEM(
+      (tiles.groups, tiles.bm, FRAGMENT_COLUMNS),
+      dtype,
+      transforms=(
+        plgpu.TilingTransform((8, swizzle // size)),
+        plgpu.SwizzleTransform(swizzle),
+      ),
+    ),
+    collective_axes=_GROUP,
+  )
+  def _(held, tile):
+    across, down = words.shape[1] // own, x.shape[0] // tiles.bm
+
+    @plgpu.nd_loop((down * across,), collective_axes=_GRID)
+    def _(place):
+      (index,) = place.index
+      first, row = index % across * own, index // across * tiles.bm
+      rows = pl.ds(row, tiles.bm)
+
+      def compute(run_pipeline):
+        gpu: Any = plgpu  # ACC is public, but not marked so for type checkers
+        kind = gpu.ACC((FRAGMENT_COLUMNS, tiles.bm), jnp.int32)
+
+        @functools.partial(
+          pl.run_scoped, **{f"total_{b}": kind for b in range(tiles.blocks)}
+        )
+        def _(**totals):
+          run_pipeline(tuple(totals.values()))
+          for block, total in enumerate(totals.values()):
+            finish(block, total)
+
+      def finish(block, total):
+        column = (first + group * tiles.blocks + block) * FRAGMENT_COLUMNS
+        columns = pl.ds(column, FRAGMENT_COLUMNS)
+        value = _scaled(total[...], planes, wide, scale, columns, x_scale, rows)
+        turned = plgpu.layout_cast(
+          value.astype(dtype), plgpu.Layout.WGMMA_TRANSPOSED
+        )
+        plgpu.wait_smem_to_gmem(0, wait_read_only=True)
+        tile.at[group].transpose((1, 0))[...] = turned
+        plgpu.commit_smem()
+        plgpu.copy_smem_to_gmem(tile.at[group], out.at[rows, columns])
+
+      def step(_, packed, given, totals):
+        turned = given.transpose((1, 0))
+        for block, total in enumerate(totals):
+          mine = packed.at[:, group * tiles.blocks + block]
+          plgpu.wgmma(total, _fragment(mine, planes), turned)
+        plgpu.wgmma_wait(0)
+        return totals
+
+      pipeline(step, compute)(
+        words.at[:, pl.ds(first, own)], x.at[rows], allocations=held
       )
-      value = value * jax.lax.broadcast_in_dim(each, shape, (0,))
-    else:
-      value = value * scale[0]
-    given = plgpu.load(
-      x_scale, (rows,), layout=layout.reduce(0), optimized=False
-    )
-    value = value * jax.lax.broadcast_in_dim(given, shape, (1,))
-    turned = plgpu.layout_cast(
-      value.astype(dtype), plgpu.Layout.WGMMA_TRANSPOSED
-    )
-    plgpu.wait_smem_to_gmem(0, wait_read_only=True)
-    tile.at[group].transpose((1, 0))[...] = turned
-    plgpu.commit_smem()
-    plgpu.copy_smem_to_gmem(tile.at[group], out.at[rows, columns])
 
-  def step(_, held, given, totals):
-    turned = given.transpose((1, 0))
-    for block, total in enumerate(totals):
-      mine = held.at[:, group * tiles.blocks + block]
-      plgpu.wgmma(total, _fragment(mine, planes), turned)
-    plgpu.wgmma_wait(0)
-    return totals
-
-  plgpu.emit_pipeline_warp_specialized(
-    step,
-    grid=(steps,),
-    memory_registers=40,
-    in_specs=[
-      plgpu.BlockSpec(
-        (planes, own, STEP // FRAGMENT_ROWS, WARPGROUP),
-        lambda k: (0, first // own, k, 0),
-      ),
-      plgpu.BlockSpec(
-        (tiles.bm, STEP), lambda k: (row // tiles.bm, k), transforms=swizzled
-      ),
-    ],
-    wg_axis=_GROUP,
-    num_compute_wgs=tiles.groups,
-    max_concurrent_steps=tiles.stages,
-    compute_context=compute,
-  )(words, x)
   plgpu.wait_smem_to_gmem(0, wait_read_only=True)
+
+
+def _scaled(value, planes, wide, scale, columns, x_scale, rows):
+  """float32 [columns, rows] from the sum of one block."""
+  layout = plgpu.Layout.WGMMA
+  if planes == 1:
+    value = value >> 6
+  value = value.astype(jnp.float32)
+  shape = value.shape
+  if wide:
+    each = plgpu.load(
+      scale, (columns,), layout=layout.reduce(1), optimized=False
+    )
+    value = value * jax.lax.broadcast_in_dim(each, shape, (0,))
+  else:
+    value = value * scale[0]
+  given = plgpu.load(x_scale, (rows,), layout=layout.reduce(0), optimized=False)
+  return value * jax.lax.broadcast_in_dim(given, shape, (1,))
 
 
 def run(
@@ -164,25 +200,14 @@ def run(
   n, own = high * FRAGMENT_COLUMNS, tiles.groups * tiles.blocks
   steps = long * FRAGMENT_ROWS // STEP
   wide = scale.shape[0] > 1
-  size = jnp.dtype(dtype).itemsize
-  swizzle = min(_SWIZZLE, FRAGMENT_COLUMNS * size)
+  tile_count = high // own * (len(x) // tiles.bm)
   launch = plgpu.kernel(
     functools.partial(_body, tiles, planes, steps, wide, dtype),
     out_type=jax.ShapeDtypeStruct((len(x), n), dtype),
-    grid=(n // (own * FRAGMENT_COLUMNS), len(x) // tiles.bm),
-    grid_names=("column", "row"),
+    grid=(min(tile_count, _MULTIPROCESSORS),),
+    grid_names=(_GRID,),
     num_threads=tiles.groups + 1,
     thread_name=_GROUP,
-    scratch_types=[
-      plgpu.SMEM(
-        (tiles.groups, tiles.bm, FRAGMENT_COLUMNS),
-        dtype,
-        transforms=(
-          plgpu.TilingTransform((8, swizzle // size)),
-          plgpu.SwizzleTransform(swizzle),
-        ),
-      )
-    ],
     compiler_params=plgpu.CompilerParams(
       lowering_semantics=plgpu.LoweringSemantics.Lane
     ),

@@ -72,13 +72,39 @@ def base(
   return codes.astype(jnp.int8), scale
 
 
-def _triton_kernel(eps, size, width, rounded, x, gain, codes, scale):
+def gated_base(
+  x: jax.Array, gain: jax.Array, *, eps: float = 1e-5
+) -> tuple[jax.Array, jax.Array]:
+  """The squared-ReLU gate times what it lets through, then as `base`.
+
+  Args:
+    x: [M, 2 D], bfloat16 or float32; the gate's D features come first.
+    gain: [D], float32.
+    eps: added to the mean square.
+
+  Returns:
+    codes [M, D] and scale [M, 1], as `base`.
+
+  Source: BitNet b1.58 2B4T, arXiv:2504.12285.
+  """
+  gate, up = jnp.split(x, 2, axis=-1)
+  return base(jnp.square(jax.nn.relu(gate)) * up, gain, eps=eps)
+
+
+def _triton_kernel(eps, size, width, gated, rounded, x, gain, codes, scale):
   row = pl.program_id(0)
   columns = pl.ds(0, width)
   inside = jnp.arange(width, dtype=jnp.int32) < size
-  given = plgpu.load(x.at[row, columns], mask=inside, other=x.dtype.type(0))
+  none = x.dtype.type(0)
+  first, second = jnp.int32(0), jnp.int32(1)
+  given = plgpu.load(x.at[row, first, columns], mask=inside, other=none)
   times = plgpu.load(gain.at[columns], mask=inside, other=0.0)
   wide = given.astype(jnp.float32)
+  if gated:
+    up = plgpu.load(x.at[row, second, columns], mask=inside, other=none)
+    gate = jnp.maximum(wide, 0.0)
+    gate = (gate * gate).astype(x.dtype).astype(jnp.float32)
+    wide = (gate * up.astype(jnp.float32)).astype(x.dtype).astype(jnp.float32)
   made, step = _row(wide, times, eps, size, x.dtype, rounded)
   plgpu.store(codes.at[row, columns], made.astype(jnp.int8), mask=inside)
   scale[row, 0] = jnp.max(step)
@@ -89,21 +115,25 @@ def triton(
   gain: jax.Array,
   *,
   eps: float = 1e-5,
+  gated: bool = False,
   warps: int = 4,
   interpret: bool = False,
 ) -> tuple[jax.Array, jax.Array]:
-  """As `base`, a program a row, on a GPU; sums run in another order."""
-  count, size = x.shape
+  """As `base`, or `gated_base`, a program a row, on a GPU.
+
+  Sums run in another order.
+  """
+  count, size = len(x), gain.shape[0]
   width = 1 << (size - 1).bit_length()
   rounded = jnp.round if interpret else _to_even
   return pl.pallas_call(
-    functools.partial(_triton_kernel, eps, size, width, rounded),
+    functools.partial(_triton_kernel, eps, size, width, gated, rounded),
     grid=(count,),
     out_shape=_shapes(count, size),
     compiler_params=plgpu.CompilerParams(num_warps=warps, num_stages=1),
     interpret=interpret,
     name="norm_quantize",
-  )(x, gain)
+  )(x.reshape(count, -1, size), gain)
 
 
 def _tpu_kernel(eps, x, gain, codes, scale):

@@ -38,7 +38,8 @@ TWO_PLANES = 1.7  # most time of two planes over that of one, at one row
 BUCKETS = {
   1: (1, 2),
   8: (3, 16),
-  32: (17, 64),
+  32: (17, 32),
+  64: (33, 64),
   128: (65, 512),
   1024: (513, 2048),
   8192: (2049, 1 << 20),
@@ -58,8 +59,9 @@ def must(shape: str, count: int, planes: int, x: str) -> float | None:
 def candidates(name: str, count: int, x: str) -> Iterator[Any]:
   """Tiles of a kernel for so many rows of x; the first ones are the guess."""
   if name == "triton_gemv":
-    for bn, warps in ((4, 1), (4, 2), (8, 4), (16, 8), (2, 1), (8, 2)):
-      for chunk in (512, 128):
+    few = ((2, 1), (16, 8), (4, 1), (4, 2), (1, 1), (8, 8), (8, 2))
+    for bn, warps in few:
+      for chunk in (128, 512):
         yield triton_gemv.Tiles(bn, chunk, warps)
   elif name == "triton_dot":
     yield from _dot_candidates(count, x)
@@ -75,35 +77,41 @@ def candidates(name: str, count: int, x: str) -> Iterator[Any]:
 
 def _mosaic_candidates(count: int) -> Iterator[mosaic_gpu.Tiles]:
   """Few: each takes seconds to compile."""
-  tiles = mosaic_gpu.Tiles
-  if count <= 32:
-    bm = 16 if count <= 16 else 32
-    for groups, stages in ((1, 6), (2, 6)):
-      yield tiles(groups, 1, bm, stages)
+  if count <= 16:
+    found = ((1, 1, 16, 6),)
+  elif count <= 32:
+    found = ((1, 1, 32, 6),)
+  elif count <= 64:
+    found = ((1, 1, 64, 6),)
   elif count <= 512:
-    for groups, bm, stages in ((2, 128, 5), (1, 128, 5), (1, 64, 6)):
-      yield tiles(groups, 1, bm, stages)
+    found = ((1, 1, 64, 6), (1, 1, 128, 5), (2, 1, 64, 6))
+  elif count <= 2048:
+    found = ((2, 2, 128, 5), (2, 1, 160, 5), (3, 1, 160, 4), (2, 1, 256, 4))
   else:
-    for blocks, stages in ((1, 5), (2, 5), (2, 4)):
-      yield tiles(2, blocks, 128, stages)
+    found = ((2, 2, 128, 5), (2, 1, 256, 4), (2, 1, 192, 5), (3, 1, 160, 4))
+  for tiles in found:
+    yield mosaic_gpu.Tiles(*tiles)
 
 
 def _dot_candidates(count: int, x: str) -> Iterator[triton_dot.Tiles]:
   tiles = triton_dot.Tiles
   if count <= 16:
-    for bn, warps in ((32, 2), (16, 1), (64, 4)):
+    for bn, warps, stages in ((16, 1, 5), (32, 2, 5), (16, 1, 8), (32, 4, 5)):
       for split in (1, 2, 4):
-        yield tiles(bn, 16, 64, warps, 5, split)
+        yield tiles(bn, 16, 64, warps, stages, split)
+  elif count <= 32:
+    for bn, warps, stages in ((64, 4, 4), (32, 2, 4), (32, 2, 6)):
+      for split in (1, 2, 4):
+        yield tiles(bn, 32, 64, warps, stages, split)
   elif count <= 64:
-    for bn, warps in ((64, 4), (32, 2), (32, 4), (128, 8)):
+    for bn, bm, warps in ((64, 64, 4), (64, 32, 4), (32, 64, 2), (32, 32, 2)):
       for split in (1, 2, 4):
-        yield tiles(bn, 32, 64, warps, 4, split)
+        yield tiles(bn, bm, 64, warps, 4, split)
   elif count <= 512:
-    for bn, bm in ((64, 128), (64, 64), (32, 128), (128, 64), (32, 64)):
+    for bn, bm, stages in ((64, 64, 3), (128, 64, 3), (64, 64, 4)):
       for split in (1, 2, 3):
-        yield tiles(bn, bm, 64, 4, 3, split)
+        yield tiles(bn, bm, 64, 4, stages, split)
   else:
-    wide = ((128, 128, 64, 8, 3), (128, 128, 64, 8, 4), (128, 128, 32, 4, 3))
-    more = ((128, 256, 64, 8, 3), (64, 128, 64, 4, 4), (128, 64, 32, 4, 3))
-    for choice in (*wide, *more) if x == "int8" else (*more[1:], *wide):
+    wide = ((128, 128, 64, 8, 3), (128, 128, 32, 4, 3), (128, 64, 32, 4, 3))
+    for choice in wide if x == "int8" else wide[::-1]:
       yield tiles(*choice)

@@ -2,8 +2,8 @@
 
 Between two launches other weights are read, more bytes than the second-level
 cache holds, so every launch finds its weights in memory. All of them lie in
-one compiled program, which a GPU runs as a captured graph where XLA captures
-it.
+a loop of one compiled program, which a GPU runs as a captured graph where XLA
+captures it.
 
     chain    wall time of the program over its launches: gaps are in it
     kernel   what the profiler says the launches took on the device, alone
@@ -33,12 +33,12 @@ class Timing(NamedTuple):
   Attributes:
     chain: median of `REPEATS` programs, over their launches.
     kernel: on the device, None where the profiler shows no device.
-    copies: launches in a program, each with weights of its own.
+    launches: in a program.
   """
 
   chain: float
   kernel: float | None
-  copies: int
+  launches: int
 
   @property
   def best(self) -> float:
@@ -85,13 +85,21 @@ def _by_profiler(program, arguments, launches: int) -> float | None:
     with jax.profiler.trace(folder):
       for _ in range(runs):
         jax.block_until_ready(program(*arguments))
-    files = glob.glob(f"{folder}/**/*.xplane.pb", recursive=True)
-    events = [event for file in files for event in _device_events(file)]
+    events = device_events(folder)
   return per_launch(events, runs * launches)
 
 
-def _device_events(file: str) -> list[tuple[str, float]]:
-  """(name, nanoseconds) of all that a device's streams ran, but for copies."""
+def device_events(folder: str) -> list[tuple[str, float]]:
+  """(name, nanoseconds) of all that ran on a device, but for copies.
+
+  Args:
+    folder: that a trace of `jax.profiler` was written to.
+  """
+  files = glob.glob(f"{folder}/**/*.xplane.pb", recursive=True)
+  return [event for file in files for event in _events(file)]
+
+
+def _events(file: str) -> list[tuple[str, float]]:
   data: Any = jax.profiler.ProfileData.from_file(file)
   return [
     (event.name, event.duration_ns)

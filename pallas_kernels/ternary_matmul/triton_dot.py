@@ -39,7 +39,7 @@ class Tiles(NamedTuple):
   split: int = 1
 
 
-def _kernel(tiles, interpret, scaled, *refs):
+def _kernel(tiles, interpret, scaled, added, *refs):
   x, bytes_, scale, *rest = refs
   out = rest[-1]
   exact = x.dtype == jnp.int8
@@ -86,7 +86,11 @@ def _kernel(tiles, interpret, scaled, *refs):
   if scaled:
     given = plgpu.load(rest[0].at[tokens, jnp.int32(0)], mask=inside, other=0.0)
     value = value * given[None]
-  plgpu.store(out.at[tokens, columns], value.T.astype(out.dtype), mask=mask)
+  value = value.T.astype(out.dtype)
+  if added:
+    more = rest[scaled].at[tokens, columns]
+    value += plgpu.load(more, mask=mask, other=out.dtype.type(0))
+  plgpu.store(out.at[tokens, columns], value, mask=mask)
 
 
 def _swap(step, plane, k, total):
@@ -101,11 +105,12 @@ def forward(
   x_scale: jax.Array | None = None,
   *,
   out_dtype: jax.typing.DTypeLike = jnp.float32,
+  residual: jax.Array | None = None,
   tiles: Tiles | None = None,
   into: jax.Array | None = None,
   interpret: bool = False,
 ) -> jax.Array:
-  """x @ W, as `base.ternary_matmul`.
+  """x @ W, as `base.ternary_matmul`, and a residual stream added to it.
 
   Args:
     x: [M, I], int8 or bfloat16.
@@ -113,6 +118,7 @@ def forward(
     scale: [] or [1, O], float32.
     x_scale: [M, 1], float32, or None for 1.
     out_dtype: of the result.
+    residual: [M, O] in `out_dtype`, added to the rounded product, or None.
     tiles: None for the defaults.
     into: what the result is written over, as for `triton_gemv.forward`; with a
       split it is never touched.
@@ -145,11 +151,13 @@ def forward(
   if tiles.split > 1:
     shape = (tiles.split, *shape)
     dtype = jnp.int32 if x.dtype == jnp.int8 else jnp.float32
-  elif into is not None:
-    operands.append(into)
+  else:
+    operands += [more for more in (residual, into) if more is not None]
   aliased = into is not None and tiles.split == 1
   out = pl.pallas_call(
-    functools.partial(_kernel, tiles, interpret, x_scale is not None),
+    functools.partial(
+      _kernel, tiles, interpret, x_scale is not None, residual is not None
+    ),
     grid=(columns // tiles.bn, pl.cdiv(len(x), tiles.bm), tiles.split),
     out_shape=jax.ShapeDtypeStruct(shape, dtype),
     input_output_aliases={len(operands) - 1: 0} if aliased else {},
@@ -164,4 +172,5 @@ def forward(
   value = out.sum(axis=0).astype(jnp.float32) * operands[2]
   if x_scale is not None:
     value = value * x_scale
-  return value.astype(out_dtype)
+  value = value.astype(out_dtype)
+  return value if residual is None else value + residual

@@ -48,7 +48,7 @@ def pieces(words: int, most: int) -> list[tuple[int, int]]:
   return found
 
 
-def _kernel(tiles, interpret, rows, scaled, *refs):
+def _kernel(tiles, interpret, rows, scaled, added, *refs):
   x, words, scale, *rest = refs
   out = rest[-1]
   planes, _, count = words.shape
@@ -78,7 +78,8 @@ def _kernel(tiles, interpret, rows, scaled, *refs):
     value = total.astype(jnp.float32) * each
     if scaled:
       value = value * rest[0][row, 0]
-    out[row, columns] = value.astype(out.dtype)
+    value = value.astype(out.dtype)
+    out[row, columns] = value + rest[scaled][row, columns] if added else value
 
 
 def forward(
@@ -88,11 +89,12 @@ def forward(
   x_scale: jax.Array | None = None,
   *,
   out_dtype: jax.typing.DTypeLike = jnp.float32,
+  residual: jax.Array | None = None,
   tiles: Tiles | None = None,
   into: jax.Array | None = None,
   interpret: bool = False,
 ) -> jax.Array:
-  """x @ W, as `base.ternary_matmul`.
+  """x @ W, as `base.ternary_matmul`, and a residual stream added to it.
 
   Args:
     x: [M, I], int8, M at most 8.
@@ -100,6 +102,7 @@ def forward(
     scale: [] or [1, O], float32.
     x_scale: [M, 1], float32, or None for 1.
     out_dtype: of the result.
+    residual: [M, O] in `out_dtype`, added to the rounded product, or None.
     tiles: None for the defaults.
     into: [M, O] in `out_dtype`, what the result is written over: poison, for a
       check that everything is written. None for none.
@@ -129,10 +132,19 @@ def forward(
   ]
   if x_scale is not None:
     operands.append(x_scale)
+  if residual is not None:
+    operands.append(residual)
   if into is not None:
     operands.append(into)
   return pl.pallas_call(
-    functools.partial(_kernel, tiles, interpret, len(x), x_scale is not None),
+    functools.partial(
+      _kernel,
+      tiles,
+      interpret,
+      len(x),
+      x_scale is not None,
+      residual is not None,
+    ),
     grid=(columns // tiles.bn,),
     out_shape=jax.ShapeDtypeStruct((len(x), columns), out_dtype),
     input_output_aliases={} if into is None else {len(operands) - 1: 0},

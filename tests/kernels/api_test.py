@@ -50,33 +50,73 @@ def test_a_row_decides_by_device_shape_planes_dtype_and_rows_of_x():
   table = (ROW, OTHER)
   held = weight(rows_table=table, device=ROW.device)
   assert sorted(held.held) == ["signed_words"]
-  name, tiles = api.choose(held, 2, "int8", rows_table=table, device=ROW.device)
-  assert (name, tiles) == ("triton_gemv", triton_gemv.Tiles(8, 64, 2))
-  name, _ = api.choose(held, 3, "int8", rows_table=table, device=ROW.device)
-  assert name == "triton_dot"
+  options = {"rows_table": table, "device": ROW.device}
+  found = api.choose(held, 2, "int8", **options)
+  assert found == ("triton_gemv", triton_gemv.Tiles(8, 64, 2))
+  found = api.choose(held, 3, "int8", **options)
+  assert found is not None and found[0] == "triton_dot"
 
 
 @pytest.mark.parametrize(
   ("count", "dtype", "planes"), [(65, "int8", 1), (1, "bfloat16", 1)]
 )
-def test_what_nobody_has_measured_is_refused(count, dtype, planes):
-  with pytest.raises(ValueError, match="nobody has measured") as error:
-    api.choose(weight(), count, dtype, rows_table=(ROW,), device=ROW.device)
-  assert "\n" not in str(error.value)
-  assert f"{count} rows of {dtype} times 64->32" in str(error.value)
+def test_a_kernel_that_nobody_has_measured_is_not_chosen(count, dtype, planes):
+  held = weight()
+  table = (ROW,)
+  assert (
+    api.choose(held, count, dtype, rows_table=table, device=ROW.device) is None
+  )
 
 
-def test_a_device_without_a_row_takes_base_and_says_so(caplog):
+def run_on(monkeypatch, caplog, table, held):
+  """Products of 3 and of 4 rows on a device with this table; what was said."""
   api._say.cache_clear()
-  x = jnp.ones((3, 64), jnp.int8)
+  api._warn.cache_clear()
+  monkeypatch.setattr(measured, "table", lambda: table)
   with caplog.at_level(logging.INFO, "bitzero.kernels"):
-    for _ in range(2):
-      api.ternary_matmul(x, weight())
+    for count in (3, 3, 4):
+      x = jnp.ones((count, 64), jnp.int8)
+      got = api.ternary_matmul(x, held)
+      truth = api.ternary_matmul(x, weight(), implementation="base")
+      np.testing.assert_array_equal(got, truth)
+  return [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+
+
+def test_a_device_without_a_row_takes_base_and_warns_once(monkeypatch, caplog):
   kind = jax.devices()[0].device_kind
-  assert caplog.messages == [
-    f"ternary_matmul 3x64->32 int8 P=1: base on {kind}: no kernel was measured "
-    "on this device"
+  warned = run_on(monkeypatch, caplog, (), weight())
+  assert warned == [f"no kernel was measured on {kind}: base, plain XLA, runs"]
+  assert f"ternary_matmul 3x64->32 int8 P=1: base on {kind}" in caplog.messages
+
+
+def test_a_case_without_a_row_takes_base_and_warns(monkeypatch, caplog):
+  kind = jax.devices()[0].device_kind
+  table = (ROW._replace(device=kind),)
+  held = weight(rows_table=table)
+  assert sorted(held.held) == ["signed_words"]
+  warned = run_on(monkeypatch, caplog, table, held)
+  assert warned == [
+    f"no kernel for {count}x64->32 int8 P=1 was measured on {kind}: base, "
+    "plain XLA, runs"
+    for count in (3, 4)
   ]
+
+
+def test_layouts_for_more_rows_than_will_come_are_left_out():
+  table = (ROW, ROW._replace(least=65, most=99, implementation="mosaic_gpu"))
+  options = {"rows_table": table, "device": ROW.device}
+  assert sorted(weight(**options).held) == ["fragments", "signed_words"]
+  assert sorted(weight(**options, most=64).held) == ["signed_words"]
+
+
+@pytest.mark.parametrize("implementation", api.IMPLEMENTATIONS)
+def test_base_reads_every_layout(implementation):
+  x = jnp.asarray(np.random.default_rng(0).integers(-9, 9, (2, 64)), jnp.int8)
+  residual = jnp.full((2, 32), 0.5)
+  held = weight(implementation=implementation)
+  got = api.ternary_matmul(x, held, implementation="base", residual=residual)
+  truth = api.ternary_matmul(x, weight(), implementation="base")
+  np.testing.assert_array_equal(got, truth + residual)
 
 
 def test_what_an_implementation_cannot_do_is_refused():
@@ -90,8 +130,8 @@ def test_what_an_implementation_cannot_do_is_refused():
     api.ternary_matmul(
       x.astype(jnp.bfloat16), words, implementation="triton_gemv"
     )
-  with pytest.raises(ValueError, match="reads canonical, but the weight is he"):
-    api.ternary_matmul(x, words, implementation="base")
+  with pytest.raises(ValueError, match="reads fragments, but the weight is he"):
+    api.ternary_matmul(x, words, implementation="mosaic_gpu")
   with pytest.raises(ValueError, match=r"x must be \[..., 64\]"):
     api.ternary_matmul(x[:, :5], words, implementation="base")
 

@@ -1,0 +1,202 @@
+"""One token's attention over a cache, in one kernel: rotate, store, read.
+
+Shapes: B = rows, N = query heads, KV = key/value heads, G = N / KV, H = head
+width, S = slots of the cache.
+
+A program has one row and some query heads of one key/value head. The new key
+and value go into the cache and into the softmax from where they are: nobody
+waits for memory that was just written.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import triton as plgpu
+
+_ROWS = 16  # least rows of a product on tensor cores
+_HIDDEN = -1e30
+
+
+def rotate(x: jax.Array, cos: jax.Array, sin: jax.Array) -> jax.Array:
+  """Turns channel i with channel i + H / 2, worked out in float32.
+
+  Args:
+    x: [B, heads, H], bfloat16 or float32.
+    cos, sin: [B, H / 2], float32.
+  """
+  left, right = jnp.split(x.astype(jnp.float32), 2, axis=-1)
+  cos, sin = cos[:, None], sin[:, None]
+  turned = (left * cos - right * sin, right * cos + left * sin)
+  return jnp.concatenate(turned, axis=-1).astype(x.dtype)
+
+
+def base(
+  qkv: jax.Array,
+  keys: jax.Array,
+  values: jax.Array,
+  seen: jax.Array,
+  column: jax.Array,
+  cos: jax.Array,
+  sin: jax.Array,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """In plain XLA: runs anywhere.
+
+  Args:
+    qkv: [B, N + 2 KV, H], bfloat16 or float32; not rotated.
+    keys, values: [B, S, KV, H], the cache; keys are rotated.
+    seen: [B, S], int8, 1 where an earlier slot may be read; 0 at `column`.
+    column: [], int32, the slot of this token.
+    cos, sin: [B, H / 2], float32, of this token.
+
+  Returns:
+    What was read, [B, N, H], and the cache with this token in it.
+  """
+  batch, heads, width = qkv.shape
+  kv = keys.shape[2]
+  count = heads - 2 * kv
+  turned = rotate(qkv[:, : count + kv], cos, sin)
+  corner = (0, column, 0, 0)
+  update = jax.lax.dynamic_update_slice
+  keys = update(keys, turned[:, None, count:], corner)
+  values = update(values, qkv[:, None, count + kv :], corner)
+  queries = turned[:, :count].reshape(batch, kv, count // kv, width)
+  scores = jnp.einsum(
+    "bkgh,bskh->bkgs", queries, keys, preferred_element_type=jnp.float32
+  )
+  now = jnp.arange(keys.shape[1]) == column
+  visible = (seen != 0) | now
+  scores = jnp.where(visible[:, None, None], scores * width**-0.5, _HIDDEN)
+  weights = jax.nn.softmax(scores, axis=-1).astype(values.dtype)
+  read = jnp.einsum("bkgs,bskh->bkgh", weights, values)
+  return read.reshape(batch, count, width), keys, values
+
+
+def _kernel(count, kv, share, block, *refs):
+  halves, whole, keys, values, seen, column, cos, sin, *out = refs
+  read, new_keys, new_values = out
+  row, program = pl.program_id(0), pl.program_id(1)
+  first = program * share
+  head = first // (count // kv)
+  half, width = halves.shape[3], whole.shape[2]
+  low, all_ = pl.ds(0, half), pl.ds(0, width)
+  left, right = jnp.int32(0), jnp.int32(1)
+  c, s = cos[row, low], sin[row, low]
+  dtype = whole.dtype
+
+  def turned(heads, **masked):
+    a = plgpu.load(halves.at[row, heads, left, low], **masked)
+    b = plgpu.load(halves.at[row, heads, right, low], **masked)
+    a, b = a.astype(jnp.float32), b.astype(jnp.float32)
+    return (a * c - b * s).astype(dtype), (b * c + a * s).astype(dtype)
+
+  inside = jnp.arange(_ROWS, dtype=jnp.int32) < share
+  mask = jnp.broadcast_to(inside[:, None], (_ROWS, half))
+  other = dtype.type(0)
+  q = turned(pl.ds(first, _ROWS), mask=mask, other=other)
+  k = turned(count + head)
+  v = whole[row, count + kv + head, all_]
+  at = column[0]
+  new_keys[row, at, head, left, low] = k[0]
+  new_keys[row, at, head, right, low] = k[1]
+  new_values[row, at, head, all_] = v
+
+  def product(a, b, axes):
+    return jax.lax.dot_general(
+      a, b, (axes, ((), ())), preferred_element_type=jnp.float32
+    )
+
+  def with_itself(a, b):
+    return jnp.sum(a.astype(jnp.float32) * b.astype(jnp.float32)[None], axis=1)
+
+  scale = width**-0.5
+  most = (with_itself(q[0], k[0]) + with_itself(q[1], k[1])) * scale
+  total = jnp.ones((_ROWS,), jnp.float32)
+  sums = jnp.broadcast_to(v.astype(jnp.float32)[None], (_ROWS, width))
+
+  def step(number, carry):
+    most, total, sums = carry
+    slots = pl.ds(number * block, block)
+    across = ((1,), (1,))
+    scores = product(q[0], keys[row, slots, head, left, low], across)
+    scores += product(q[1], keys[row, slots, head, right, low], across)
+    visible = seen[row, slots] != 0
+    visible = jnp.broadcast_to(visible[None], scores.shape)
+    scores = jnp.where(visible, scores * scale, _HIDDEN)
+    higher = jnp.maximum(most, jnp.max(scores, axis=1))
+    powers = jnp.exp(scores - higher[:, None])
+    fade = jnp.exp(most - higher)
+    total = total * fade + jnp.sum(powers, axis=1)
+    given = values[row, slots, head, all_]
+    sums = sums * fade[:, None]
+    sums += product(powers.astype(dtype), given, ((1,), (0,)))
+    return higher, total, sums
+
+  steps = keys.shape[1] // block
+  _, total, sums = jax.lax.fori_loop(0, steps, step, (most, total, sums))
+  mask = jnp.broadcast_to(inside[:, None], (_ROWS, width))
+  found = (sums / total[:, None]).astype(dtype)
+  plgpu.store(read.at[row, pl.ds(first, _ROWS), all_], found, mask=mask)
+
+
+def triton(
+  qkv: jax.Array,
+  keys: jax.Array,
+  values: jax.Array,
+  seen: jax.Array,
+  column: jax.Array,
+  cos: jax.Array,
+  sin: jax.Array,
+  *,
+  share: int | None = None,
+  block: int = 64,
+  warps: int = 4,
+  stages: int = 3,
+  interpret: Any = False,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """As `base`, but for the order of sums, on a GPU; writes into the cache.
+
+  Args:
+    qkv, keys, values, seen, column, cos, sin: as for `base`; H is a power of
+      two, at least 32, and G at most 16.
+    share: query heads of a program, a divisor of G, None for G.
+    block: slots in one step, a power of two that divides S, at least 16.
+    warps, stages: of a program.
+    interpret: run on the CPU.
+
+  Raises:
+    ValueError: `block` does not divide S.
+  """
+  batch, heads, width = qkv.shape
+  slots, kv = keys.shape[1:3]
+  count = heads - 2 * kv
+  share = share or count // kv
+  if slots % block:
+    raise ValueError(f"block={block} must divide the {slots} slots")
+  split = (*keys.shape[:3], 2, width // 2)
+  outs = [
+    jax.ShapeDtypeStruct((batch, count, width), qkv.dtype),
+    jax.ShapeDtypeStruct(split, keys.dtype),
+    jax.ShapeDtypeStruct(values.shape, values.dtype),
+  ]
+  read, keys, values = pl.pallas_call(
+    functools.partial(_kernel, count, kv, share, block),
+    grid=(batch, count // share),
+    out_shape=outs,
+    input_output_aliases={2: 1, 3: 2},
+    compiler_params=plgpu.CompilerParams(num_warps=warps, num_stages=stages),
+    interpret=interpret,
+    name="decode_attention",
+  )(
+    qkv.reshape(batch, heads, 2, width // 2),
+    qkv,
+    keys.reshape(split),
+    values,
+    seen,
+    column.reshape(1),
+    cos,
+    sin,
+  )
+  return read, keys.reshape(values.shape), values
