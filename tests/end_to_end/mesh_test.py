@@ -24,8 +24,6 @@ pytestmark = [
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 SECONDS = 900  # after which a process counts as hung
-# Of XLA's pool, in which collectives of fake devices block one each.
-THREADS = {"PJRT_NPROC": "64", "NPROC": "64"}
 ALL_AXES = [f"--config.mesh.{axis}=2" for axis in ("data", "fsdp", "tensor")]
 # The command, whose judge writes down what it is asked, by process.
 REMEMBERS = """
@@ -114,7 +112,7 @@ def launch(arguments, *, processes=1, devices, script=None):
       mine = [*together, f"--process={number}"] if processes > 1 else []
       process = subprocess.Popen(
         [sys.executable, *start, *map(str, arguments), *mine],
-        env=os.environ | {"XLA_FLAGS": flags} | THREADS,
+        env=os.environ | {"XLA_FLAGS": flags},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
