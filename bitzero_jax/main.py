@@ -45,11 +45,14 @@ def _train_together(config: Any, options: argparse.Namespace) -> int:
   with arguments.bad_input():
     processes.start(options.coordinator, options.processes, options.process)
   try:
-    return _train_here(config, options)
+    status = _train_here(config, options)
   except BaseException as error:
     if not isinstance(error, SystemExit):
       traceback.print_exc()
     processes.leave(2 if isinstance(error, SystemExit) else 1)
+  if status:
+    processes.leave(status)
+  return status
 
 
 @contextlib.contextmanager

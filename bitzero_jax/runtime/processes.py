@@ -18,9 +18,6 @@ from orbax.checkpoint import multihost
 
 T = TypeVar("T")
 _PATIENCE_MS = 3_600_000  # for the slowest process to compile
-# Of XLA's pool on a CPU. A collective blocks one while it waits for other
-# processes, and with as many as devices a program was seen to stop for ever.
-_CPU_THREADS = "64"
 _WORD = 512  # bytes of what a process says
 
 
@@ -37,9 +34,11 @@ def start(address: str | None, count: int | None, number: int | None) -> None:
     ValueError: nothing tells what is missing.
     RuntimeError: the others cannot be reached.
   """
-  for name in ("PJRT_NPROC", "NPROC"):  # the name differs by version
-    os.environ.setdefault(name, _CPU_THREADS)
   jax.distributed.initialize(address, count, number)
+  if jax.default_backend() == "cpu":
+    # Process 0 alone would find its programs there, and one that was read back
+    # was seen to wait for ever for those that the others had just compiled.
+    jax.config.update("jax_enable_compilation_cache", False)
 
 
 def leave(status: int) -> NoReturn:

@@ -24,8 +24,6 @@ pytestmark = [
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 SECONDS = 900  # after which a process counts as hung
-# Of XLA's pool, in which collectives of fake devices block one each.
-THREADS = {"PJRT_NPROC": "64", "NPROC": "64"}
 ALL_AXES = [f"--config.mesh.{axis}=2" for axis in ("data", "fsdp", "tensor")]
 # The command, whose judge writes down what it is asked, by process.
 REMEMBERS = """
@@ -114,7 +112,7 @@ def launch(arguments, *, processes=1, devices, script=None):
       mine = [*together, f"--process={number}"] if processes > 1 else []
       process = subprocess.Popen(
         [sys.executable, *start, *map(str, arguments), *mine],
-        env=os.environ | {"XLA_FLAGS": flags} | THREADS,
+        env=os.environ | {"XLA_FLAGS": flags},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -232,10 +230,12 @@ def test_an_executor_that_dies_on_one_host_stops_all(experiment, tmp_path):
     devices=1,
     script=DYING,
   )
-  for process in both:
-    assert process.returncode == 1, process.said[-3000:]
-    assert "verdicts are Unknown at update" in process.said
-    assert "above executor.unknown_limit=0.005" in process.said
+  first, other = both
+  assert first.returncode == 1, first.said[-3000:]
+  assert "verdicts are Unknown at update" in first.said
+  assert "above executor.unknown_limit=0.005" in first.said
+  # It says the same, or JAX ends it when process 0 has left.
+  assert other.returncode not in (0, None), other.said[-3000:]
 
 
 def test_what_is_wrong_in_one_process_is_told_by_all(experiment, tmp_path):
