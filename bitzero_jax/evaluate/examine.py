@@ -99,12 +99,11 @@ def _answering(
   def ask(params, tasks, pair):
     count = len(pair)
     blocks = np.arange(count + -count % _ROWS).reshape(-1, _ROWS) % count
-    posed = jax.device_put(
-      [
-        (take(tasks, rows), pair[rows], np.uint32(number))
-        for number, rows in enumerate(blocks)
-      ]
-    )
+    posed = [
+      (take(tasks, rows), pair[rows], np.uint32(number))
+      for number, rows in enumerate(blocks)
+    ]
+    params, posed = jax.device_put((params, posed))
     if not ready:
       ready.append(compiled(answer.trace(params, *posed[0])))
     said = jax.device_get([ready[0](params, *block) for block in posed])

@@ -19,6 +19,8 @@ from orbax.checkpoint import multihost
 T = TypeVar("T")
 _PATIENCE_MS = 3_600_000  # for the slowest process to compile
 _WORD = 512  # bytes of what a process says
+# Whoever asks the other processes asks for the transfers as well.
+_ASKED = jax.transfer_guard("allow")
 
 
 def start(address: str | None, count: int | None, number: int | None) -> None:
@@ -71,6 +73,7 @@ def meet(where: str) -> None:
     wait(key=f"bitzero/{where}", timeout_ms=_PATIENCE_MS)
 
 
+@_ASKED
 def agree(*words: str) -> list[str]:
   """What any process says, heard by all; every process must ask.
 
@@ -128,11 +131,18 @@ def from_first(act: Callable[[], T]) -> T:
     return act()
   mine = together(act if first() else lambda: None)
   data = np.frombuffer(pickle.dumps(mine), np.uint8)
-  size = int(multihost_utils.broadcast_one_to_all(np.int32(data.size)))
+  size = int(_broadcast(np.int32(data.size)))
   sent = data if first() else np.zeros(size, np.uint8)
-  return pickle.loads(bytes(multihost_utils.broadcast_one_to_all(sent)))
+  return pickle.loads(bytes(_broadcast(sent)))
 
 
+@_ASKED
+def _broadcast(value: np.ndarray | np.int32) -> np.ndarray:
+  """What process 0 has."""
+  return multihost_utils.broadcast_one_to_all(value)
+
+
+@_ASKED
 def whole(record: Any) -> Any:
   """Arrays of all processes as numpy in each; every process must ask."""
   leaves = jax.tree.leaves(record)
