@@ -85,10 +85,8 @@ def _mosaic_candidates(count: int) -> Iterator[mosaic_gpu.Tiles]:
     found = ((1, 1, 64, 6),)
   elif count <= 512:
     found = ((1, 1, 64, 6), (1, 1, 128, 5), (2, 1, 64, 6))
-  elif count <= 2048:
-    found = ((2, 2, 128, 5), (2, 1, 160, 5), (3, 1, 160, 4), (2, 1, 256, 4))
   else:
-    found = ((2, 2, 128, 5), (2, 1, 256, 4), (2, 1, 192, 5), (3, 1, 160, 4))
+    found = ((2, 2, 128, 5), (2, 1, 256, 4), (2, 1, 128, 5))
   for tiles in found:
     yield mosaic_gpu.Tiles(*tiles)
 

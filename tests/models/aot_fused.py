@@ -37,7 +37,7 @@ state = described(lambda: decode._state(shape, 1, SLOTS, TOKENS))
 given = described(lambda: jnp.zeros((TOKENS, 1), jnp.int32))
 parts = fused.packed(jnp.bfloat16, kernels=True)
 with aot.described("triton_gemv"):
-  text = decode._program(parts, weights, given, state).as_text()
+  text = decode._program(parts, weights, given, state).as_text() or ""
 # The loop's body is the computation that calls kernels.
 (body,) = [b for b in text.split("\n\n") if "xla.gpu.triton" in b]
 held = "bf16[1,64,5,128]"
