@@ -399,8 +399,6 @@ def _keep_compiled(folder: str) -> None:
 
 def main(words: Sequence[str] | None = None) -> int:
   """Entry point of the `bitzero` command; returns the exit status."""
-  from bitzero_jax import config as config_lib
-
   # orbax warns of what is meant to be so; what goes wrong is raised.
   logging.getLogger("absl").setLevel(logging.ERROR)
   parser = arguments.make_parser()
@@ -423,7 +421,9 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments.check_distributed(options)
   if "model" in options:
     arguments.check_model(options)
-  if getattr(options, "config", None) is None:
+  if options.verb != "verify" and getattr(options, "config", None) is None:
+    from bitzero_jax import config as config_lib  # verify runs without JAX
+
     _keep_compiled(config_lib.default().cache)
   try:
     return _dispatch(options, overrides)

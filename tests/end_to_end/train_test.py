@@ -171,7 +171,11 @@ def test_a_loss_that_is_not_finite_stops_the_run(
 
     def breaks_in_the_third(state):
       if int(state.round) == 2:
-        model = jax.tree.map(lambda x: x * jnp.nan, state.params["model"])
+        spoil = lambda x: x * jnp.nan  # noqa: E731
+        with pytest.raises(jax.errors.JaxRuntimeError, match="Disallowed"):
+          jax.tree.map(spoil, state.params["model"])  # a number from the host
+        with jax.transfer_guard("allow"):
+          model = jax.tree.map(spoil, state.params["model"])
         state = state.replace(params=state.params | {"model": model})
       return one_round.step(state)
 
