@@ -178,7 +178,8 @@ class _Loop:
     try:
       yield
     except OSError as error:
-      said = f"{error.filename or 'a file of the run'}: {error.strerror}"
+      what = error.filename or "a file of the run"
+      said = f"{what}: {error.strerror or error}"
       raise RunError(f"{said}; {self.runs[0].last_good()}") from error
 
   def _state(self, first: int, starts: Sequence[Any]) -> tuple[LoopState, int]:

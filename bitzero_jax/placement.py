@@ -10,9 +10,8 @@ from bitzero_jax.models import axes
 from bitzero_jax.runtime import mesh as mesh_lib
 from bitzero_jax.state import LoopState
 
-_STACK = re.compile(
-  r"\d+(x\d+)+"
-)  # the optimizer's name of a stack of matrices
+# The optimizer's name of a stack of matrices.
+_STACK = re.compile(r"\d+(x\d+)+")
 
 
 def of_state(mesh: Mesh, like: LoopState) -> LoopState:
@@ -41,11 +40,6 @@ def of_state(mesh: Mesh, like: LoopState) -> LoopState:
 def by_rows(mesh: Mesh, record: Any) -> Any:
   """Splits each array of a record by its first axis, where that is even."""
   return jax.tree.map(lambda leaf: mesh_lib.rows(mesh, leaf), record)
-
-
-def everywhere(mesh: Mesh, record: Any) -> Any:
-  """Whole on every device."""
-  return jax.tree.map(lambda leaf: mesh_lib.sharding(mesh), record)
 
 
 def with_shardings(like: Any, shardings: Any) -> Any:
