@@ -35,7 +35,7 @@ from bitzero_jax.precision import base as precision
 from bitzero_jax.quant import activations, health, table, tree
 from bitzero_jax.quant.base import Quantizer
 from bitzero_jax.runtime import mesh as mesh_lib
-from bitzero_jax.state import Array, LoopState
+from bitzero_jax.state import Array, LoopState, Start
 from bitzero_jax.verify import bridge, rules
 from bitzero_jax.verify.executor import Executor
 from bitzero_jax.verify.judge import Bounds, Judge
@@ -269,14 +269,16 @@ def build_executor(config: Any) -> Executor:
   )
 
 
-def build_state(config: Any, barred: Array, start: Any = None) -> LoopState:
+def build_state(
+  config: Any, barred: Array, start: Start | None = None
+) -> LoopState:
   """The state before the first round, which `Round.begin` makes ready for it.
 
   Args:
     config: validated; `config.seed` alone decides the random numbers.
     barred: uint32 [H, 2], behaviours of held-out tasks. Repeated up to the
       most that an exam can have, so that the state's shape is known before.
-    start: the model's latent weights; None for random ones.
+    start: another run's weights to begin with; None for random ones.
   """
   return build_states(config, [barred], starts=[start])[0]
 
@@ -285,7 +287,7 @@ def build_states(
   config: Any,
   barred: Sequence[Array],
   shardings: LoopState | None = None,
-  starts: Sequence[Any] | None = None,
+  starts: Sequence[Start | None] | None = None,
 ) -> list[LoopState]:
   """The same for one seed after the other, `config.seed` the first.
 
@@ -307,12 +309,14 @@ def build_states(
   # One program to compile, not a hundred. Of numbers: a key would be this
   # process's own, and the state may be that of several.
   @functools.partial(jax.jit, out_shardings=shardings)
-  def fresh(seed: Array, barred: Array, start: Any) -> LoopState:
+  def fresh(seed: Array, barred: Array, start: Start | None) -> LoopState:
     init_key, loop_key = jax.random.split(jax.random.key(seed))
     params = build_network(config).init(init_key)
     if start is not None:
-      learned = tree.init_tree(build_quantizer(config), start)
-      params = {"model": start, "quant": learned}
+      learned = tree.init_tree(build_quantizer(config), start.weights)
+      params = {"model": start.weights, "quant": learned}
+      # Else it would be given the tasks that these weights have learned from.
+      loop_key = jax.random.fold_in(loop_key, start.rounds)
     if moves is not None:
       params = moves.start(params, jax.random.fold_in(init_key, 1))
     return LoopState(

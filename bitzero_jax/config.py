@@ -25,8 +25,9 @@ def default() -> Any:
   c.seeds = 1  # runs of `seed`, `seed` + 1, ... trained side by side in one
   # process, each in a folder of its own
   c.rounds = 120  # self-play rounds in the run
-  c.start = ""  # folder of a run with whose last weights this one begins; of
-  # several seeds, the folder that theirs lie in. Empty: with random ones
+  c.start = ""  # folder of a run with whose last weights this one begins, on
+  # other random tasks; of several seeds, the folder that theirs lie in. Empty:
+  # with random weights
   c.wiring = "callback"  # host inside one compiled round, or "host" between
   c.rollout = "learner"  # weights that sampling multiplies with: the learner's
   # own, or "packed" bytes, which give the same bits

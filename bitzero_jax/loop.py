@@ -30,7 +30,7 @@ from bitzero_jax.runtime.pace import Pace, Work, peak_mb
 from bitzero_jax.runtime.profile import Profile
 from bitzero_jax.runtime.progress import Progress
 from bitzero_jax.runtime.stop import Stop
-from bitzero_jax.state import KINDS, LoopState
+from bitzero_jax.state import KINDS, LoopState, Start
 from bitzero_jax.verify.executor import Executor
 from bitzero_jax.verify.judge import Judge
 from bitzero_jax.wiring import Round
@@ -129,7 +129,7 @@ class _Loop:
     compiling: Future[Round] | None,
     first: int,
     compile_round: Callable[[], Future[Round]],
-    starts: Sequence[Any],
+    starts: Sequence[Start | None],
   ) -> dict[str, float]:
     """From the first state to the summary.
 
@@ -137,7 +137,7 @@ class _Loop:
       compiling: the round, None where no round seemed to be left.
       first: round to go on from.
       compile_round: begins to compile it, should there be one after all.
-      starts: of each seed, the weights to begin with; None for random ones.
+      starts: of each seed, what to begin with; None for random weights.
     """
     config, progress = self.config, self.progress
     for run in self.runs:
@@ -182,7 +182,9 @@ class _Loop:
       said = f"{what}: {error.strerror or error}"
       raise RunError(f"{said}; {self.runs[0].last_good()}") from error
 
-  def _state(self, first: int, starts: Sequence[Any]) -> tuple[LoopState, int]:
+  def _state(
+    self, first: int, starts: Sequence[Start | None]
+  ) -> tuple[LoopState, int]:
     """The state of all seeds after round `first`, or one before, and which."""
     for run in self.runs:
       held = run.checkpoints.last() or 0

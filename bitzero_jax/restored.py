@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from flax import traverse_util
 
 from bitzero_jax import config as config_lib
 from bitzero_jax.export.model import transformer
 from bitzero_jax.models import leaves
 from bitzero_jax.runtime import checkpoint, workdir
+from bitzero_jax.state import Start
 
 _LOG = logging.getLogger(__name__)
 
@@ -86,15 +88,15 @@ def _check_leaves(folder: Path, config: Any, params: Any) -> None:
     raise ValueError(f"--workdir={folder}: its checkpoint {error}") from None
 
 
-def start(config: Any) -> Any:
-  """Weights that a run begins with, of the run that `config.start` names.
+def start(config: Any) -> Start | None:
+  """What a run begins with, of the run that `config.start` names.
 
   Args:
     config: validated, of one seed.
 
   Returns:
-    The model's latent weights of the last checkpoint, as numpy, without what
-    quantizers or an optimizer learned; None where no start is named.
+    The last checkpoint's, without what quantizers or an optimizer learned;
+    None where no start is named.
 
   Raises:
     ValueError: there is no such run, or its model or its exam is another one.
@@ -112,7 +114,7 @@ def start(config: Any) -> Any:
   for path in _SHARED:
     _same(config, held.config, path, folder)
   _same_level(config, held.config, folder)
-  return jax.device_get(held.params["model"])
+  return Start(jax.device_get(held.params["model"]), np.int32(held.round))
 
 
 def _same(config: Any, other: Any, path: str, folder: Path) -> None:

@@ -271,3 +271,16 @@ def choose(condition: jax.Array, one: Any, other: Any) -> Any:
     return jnp.where(condition.reshape(-1, *[1] * (a.ndim - 1)), a, b)
 
   return jax.tree.map(pick, one, other)
+
+
+@struct.dataclass
+class Start:
+  """What a run takes from another one.
+
+  Attributes:
+    weights: the model's latent weights.
+    rounds: int32 [], of the run that left them.
+  """
+
+  weights: Any
+  rounds: Array

@@ -53,7 +53,8 @@ def test_each_seed_begins_with_its_own_weights(folder, states, seed):
   config = small(seed)
   config.start = str(folder)
   found = restored.start(config)
-  equal(found, states[seed].params["model"])
+  equal(found.weights, states[seed].params["model"])
+  assert found.rounds == 1
   config.start = str(workdir.of_seed(folder, seed))
   equal(restored.start(config), found)
 
@@ -64,12 +65,20 @@ def test_the_quantizer_measures_the_weights_that_are_given(folder):
   config.quant.weights = "digits"
   start = restored.start(config)
   state = build.build_state(config, BARRED, start)
-  equal(state.params["model"], start)
-  measured = tree.init_tree(build.build_quantizer(config), start)
+  equal(state.params["model"], start.weights)
+  measured = tree.init_tree(build.build_quantizer(config), start.weights)
   equal(state.params["quant"], measured)
   config.seed = 1  # else they could be the random ones that it begins with
   with pytest.raises(AssertionError):
     equal(build.build_state(config, BARRED).params["quant"], measured)
+
+
+def test_a_run_is_not_given_the_tasks_of_its_start(folder):
+  config = small()
+  config.start = str(folder)
+  first = build.build_state(config, BARRED)
+  second = build.build_state(config, BARRED, restored.start(config))
+  assert (np.asarray(first.key) != np.asarray(second.key)).any()
 
 
 def test_budgets_begin_with_the_same_arrays_but_the_budget(folder):
