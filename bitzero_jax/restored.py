@@ -58,6 +58,11 @@ def restore(folder: Path, which: str) -> Restored:
 
   Warns of the keys that its config lacks, and takes their defaults.
   """
+  return _restore(folder, which, f"--workdir={folder}")
+
+
+def _restore(folder: Path, which: str, named: str) -> Restored:
+  """The same, where errors call the folder what the user called it."""
   config, missing = config_lib.of_a_run(workdir.read_config(folder))
   if missing:
     _LOG.warning(
@@ -69,23 +74,23 @@ def restore(folder: Path, which: str) -> Restored:
     number = checkpoints.last() if which == "last" else checkpoints.best()
     if number is None and checkpoints.last() is not None:
       raise ValueError(
-        f"--workdir={folder} holds no best checkpoint yet: none was evaluated "
+        f"{named} holds no best checkpoint yet: none was evaluated "
         "with its final precision; --checkpoint=last is there"
       )
     if number is None:
-      raise ValueError(f"--workdir={folder} holds no checkpoint yet")
+      raise ValueError(f"{named} holds no checkpoint yet")
     params = checkpoints.read(number)["params"]
-  _check_leaves(folder, config, params["model"])
+  _check_leaves(named, config, params["model"])
   return Restored(config, params, number)
 
 
-def _check_leaves(folder: Path, config: Any, params: Any) -> None:
+def _check_leaves(named: str, config: Any, params: Any) -> None:
   flat: dict[str, Any] = traverse_util.flatten_dict(dict(params), sep="/")
   found = {path: leaf.shape for path, leaf in flat.items()}
   try:
     leaves.check(transformer(config), found)
   except ValueError as error:
-    raise ValueError(f"--workdir={folder}: its checkpoint {error}") from None
+    raise ValueError(f"{named}: its checkpoint {error}") from None
 
 
 def start(config: Any) -> Start | None:
@@ -110,7 +115,7 @@ def start(config: Any) -> Start | None:
     raise ValueError(
       f"start={config.start!r} holds no BitZero run of seed {config.seed}"
     )
-  held = restore(folder, "last")
+  held = _restore(folder, "last", f"start={str(folder)!r}")
   for path in _SHARED:
     _same(config, held.config, path, folder)
   _same_level(config, held.config, folder)

@@ -1,5 +1,8 @@
 """A run may begin with the last weights of another, whose exam is its own."""
 
+import json
+import shutil
+
 import jax
 import numpy as np
 import pytest
@@ -137,3 +140,27 @@ def test_a_seed_of_another_run_is_refused(folder):
   config.start = str(workdir.of_seed(folder, 0))
   with pytest.raises(ValueError, match="seed=1 must be that of start="):
     restored.start(config)
+
+
+def broken(folder):
+  values = json.loads((folder / "config.json").read_text())
+  values["model"]["width"] = 32
+  (folder / "config.json").write_text(json.dumps(values))
+
+
+def empty(folder):
+  for checkpoint_folder in (folder / "checkpoints").iterdir():
+    shutil.rmtree(checkpoint_folder)
+
+
+@pytest.mark.parametrize("harm", [broken, empty])
+def test_each_caller_reads_its_own_name_of_the_folder(folder, tmp_path, harm):
+  run = tmp_path / "run"
+  shutil.copytree(workdir.of_seed(folder, 0), run)
+  harm(run)
+  config = small()
+  config.start = str(run)
+  with pytest.raises(ValueError, match=f"^start='{run}'"):
+    restored.start(config)
+  with pytest.raises(ValueError, match=f"^--workdir={run}"):
+    restored.restore(run, "last")
