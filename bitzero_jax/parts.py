@@ -20,7 +20,7 @@ Metrics = dict[str, jax.Array]
 
 
 class Parts(NamedTuple):
-  """The functions that a round is made of; `build.py` chooses them.
+  """The functions that a round is made of; `build/` chooses them.
 
   Attributes:
     weights: params -> quantized weights.

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bitzero_jax import build, build_practice
+from bitzero_jax import build
 from bitzero_jax import config as config_lib
 from bitzero_jax.evaluate import graded as graded_lib
 from bitzero_jax.evaluate import list_functions
@@ -76,7 +76,7 @@ def run(
   """
   _check(seconds)
   say("compiling the practice ...")
-  practice, numbers = build_practice.build_practice(
+  practice, numbers = build.build_practice(
     model.config, model.params, functions
   )
   archives = dict(zip(numbers, practice.archives, strict=True))

@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from bitzero_jax import build_practice, config_checks
+from bitzero_jax import config_checks
+from bitzero_jax.build import practice as build_practice
 from bitzero_jax.language import automaton, layout, render
 from bitzero_jax.models.policy import chosen, log_policy
 from bitzero_jax.practice.lessons import LESSONS, learning, tasks

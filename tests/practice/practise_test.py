@@ -7,7 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from bitzero_jax import build_practice, config_checks
+from bitzero_jax import config_checks
+from bitzero_jax.build import practice as build_practice
 from bitzero_jax.evaluate import search
 from bitzero_jax.language import levels, render
 from bitzero_jax.practice.archive import Archive, newest

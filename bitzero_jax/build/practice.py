@@ -1,4 +1,4 @@
-"""Practice, from a validated config."""
+"""A practice: who writes, what is learned, and its learner."""
 
 import functools
 from collections.abc import Sequence
@@ -6,7 +6,8 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from bitzero_jax import build
+from bitzero_jax.build.language import build_language
+from bitzero_jax.build.model import build_network
 from bitzero_jax.evaluate.induce import Pair
 from bitzero_jax.language import levels
 from bitzero_jax.learn.batch import Draw
@@ -47,7 +48,7 @@ def build_practice(
     ValueError: the level can say no example of any.
   """
   c = config.practice
-  language = build.build_language(config)
+  language = build_language(config)
   sizes, bounds = language.sizes, language.last_bounds
   tables, _ = language.at(jnp.int32(len(config.language.levels) - 1))
   pairs = config.language.pairs
@@ -63,7 +64,7 @@ def build_practice(
   rows = c.programs // 2 if unaimed else c.programs
   edits = min(STEP * round(c.edit_share * rows / STEP), rows - STEP)
   desk = Desk(
-    network=build.build_network(config),
+    network=build_network(config),
     params=params,
     level=levels.LEVELS[config.language.levels[-1]],
     tables=tables,

@@ -1,0 +1,163 @@
+"""The model of a run: its weights, and how many bits they have when."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from bitzero_jax.language import grammar
+from bitzero_jax.models import product
+from bitzero_jax.models.layers import Place, as_it_is
+from bitzero_jax.models.network import ACTIVATION_SHARE, Network, network
+from bitzero_jax.models.transformer import Transformer, identity
+from bitzero_jax.precision import allocation, ledger, schedule
+from bitzero_jax.precision import base as precision
+from bitzero_jax.quant import activations, table, tree
+from bitzero_jax.quant.base import Quantizer
+
+ACTIVATIONS = {
+  ("int8", "float"): activations.fake_quant,
+  ("int8", "integer"): product.quantize,
+  ("none", "float"): identity,
+}
+
+
+def build_quantizer(config: Any) -> Quantizer:
+  """The weight quantizer that the config names."""
+  c = config.precision
+  if c.budget:
+    name = "allocated" if c.allocator == "learned" else "adaptive"
+    chosen = table.make(name, planes=c.most)
+  elif c.depths:
+    chosen = table.make("nested", planes=max(c.depths))
+  elif c.planes:
+    chosen = table.make("adaptive", planes=max(c.planes))
+  else:
+    name = config.quant.weights
+    options = {"planes": config.quant.planes} if name == "digits" else {}
+    chosen = table.make(name, **options)
+  return schedule.blended(chosen) if c.ramp_weights else chosen
+
+
+def build_choice(config: Any, params: Any) -> tree.Choice:
+  """The quantizer of each kernel at the planes that it has in `params`."""
+  quantizer = build_quantizer(config)
+  planes = ledger.manifest(params)
+
+  def choose(path: str) -> Quantizer:
+    if path not in planes:
+      return quantizer
+    return table.make("digits", planes=planes[path])
+
+  return choose
+
+
+def build_precision(config: Any) -> precision.Precision | None:
+  """What moves precision over a run; None where it stays as it is."""
+  c = config.precision
+  ramps = {
+    name: schedule.ramp(share)
+    for name, share in (
+      ("weights", c.ramp_weights),
+      ("activations", c.ramp_activations),
+    )
+    if share
+  }
+  if c.planes:
+    ramps["planes"] = schedule.stairs(c.planes, c.planes_at)
+  chosen = [schedule.scheduled(**ramps)] if ramps else []
+  if c.budget:
+    budget = allocation.Budget(
+      c.budget, c.most, c.freeze, c.dual_rate, c.sharpness
+    )
+    allocators = {
+      "learned": lambda: allocation.learned(budget),
+      "measured": lambda: allocation.measured(budget),
+      "random": lambda: allocation.random(budget),
+      "sensitivity": lambda: allocation.sensitivity(
+        budget, build_quantizer(config)
+      ),
+    }
+    chosen.append(allocators[c.allocator]())
+  return precision.both(chosen)
+
+
+def build_model(config: Any, place: Place = as_it_is) -> Transformer:
+  """The transformer, with its activation quantizer."""
+  return Transformer(
+    vocab=grammar.VOCABULARY,
+    width=config.model.width,
+    layers=config.model.layers,
+    heads=config.model.heads,
+    kv_heads=config.model.kv_heads,
+    hidden=config.model.hidden,
+    activation=config.model.activation,
+    rope_theta=config.model.rope_theta,
+    dtype=jnp.dtype(config.model.dtype),
+    quantize_activations=ACTIVATIONS[
+      config.quant.activations, config.quant.product
+    ],
+    place=place,
+    scan=config.model.scan,
+    remat=config.model.remat,
+  )
+
+
+def build_network(config: Any, place: Place = as_it_is) -> Network:
+  """Model and quantizer as pure functions of {"model", "quant"} parameters.
+
+  Args:
+    config: validated.
+    place: lays out what the model computes over a mesh.
+  """
+  model = build_model(config, place)
+  quantizer = build_quantizer(config)
+
+  def init(key):
+    tokens = jnp.ones((1, 2), jnp.int32)
+    params = model.clone(place=as_it_is).init(key, tokens)["params"]
+    return {"model": params, "quant": tree.init_tree(quantizer, params)}
+
+  def weights(params):
+    if config.quant.product == "integer":
+      return tree.coded_tree(
+        quantizer, params["model"], params["quant"], product.Integers
+      )
+    made = tree.fake_quant_tree(quantizer, params["model"], params["quant"])
+    if config.precision.ramp_activations:
+      made[ACTIVATION_SHARE] = params["quant"][schedule.ACTIVATIONS]["mix"]
+    return made
+
+  return network(model, init, weights)
+
+
+def build_shipped_network(config: Any) -> Network:
+  """The model alone: its parameters are the weights, already quantized."""
+  model = build_model(config)
+
+  def init(key):
+    return model.init(key, jnp.ones((1, 2), jnp.int32))["params"]
+
+  return network(model, init, lambda weights: weights)
+
+
+def build_rollout(config: Any) -> Callable[[Any], Any]:
+  """Parameters -> the weights that sampling multiplies with."""
+  if config.rollout == "learner":
+    return build_network(config).weights
+  weights, pack = build_network(config).weights, build_quantizer(config).pack
+
+  def packed(params):
+    # The learner's own codes and scales: with ones that were made a second time
+    # the gap was 1e-7 in some runs, and not 0.
+    made = jax.tree.map(
+      lambda leaf: (
+        pack(leaf.codes, leaf.scale) if product.coded(leaf) else leaf
+      ),
+      weights(params),
+      is_leaf=product.coded,
+    )
+    return product.prepare(made, config.quant.kernel)
+
+  return packed
