@@ -161,6 +161,7 @@ def validate(config: Any) -> None:
   )
   _check_profile(config)
   _check_precision(config)
+  _check_groups(config)
   _check_product(config)
   _check_split(config)
   _check_stages(config)
@@ -184,12 +185,7 @@ def _check_mesh(config: Any) -> None:
     f"mesh.data * mesh.fsdp * mesh.tensor = {devices} must be 1 for "
     f"seeds={config.seeds}",
   )
-  heads = model.width // model.heads * model.kv_heads
-  for name, features in (
-    ("model.width", model.width),
-    ("model.hidden", model.hidden),
-    ("model.width / model.heads * model.kv_heads", heads),
-  ):
+  for name, features in _output_widths(model).items():
     _require(
       features % mesh.fsdp == 0,
       f"mesh.fsdp={mesh.fsdp} must divide {name} = {features}",
@@ -310,6 +306,33 @@ def _check_precision(config: Any) -> None:
     f"quant.activations={config.quant.activations!r} must not be 'none' for "
     f"precision.ramp_activations={c.ramp_activations}",
   )
+
+
+def _check_groups(config: Any) -> None:
+  """Groups are of a budget, and every kernel falls into equal ones."""
+  groups, model = config.precision.groups, config.model
+  _positive(config, "precision.groups")
+  _require(
+    groups == 1 or config.precision.budget > 0,
+    f"precision.groups={groups} must be 1 for precision.budget=0: only a "
+    "budget gives groups planes of their own",
+  )
+  for name, features in _output_widths(model).items():
+    _require(
+      features % groups == 0,
+      f"precision.groups={groups} must divide {name} = {features}",
+    )
+
+
+def _output_widths(model: Any) -> dict[str, int]:
+  """Output features of the kernels, by what gives them."""
+  return {
+    "model.width": model.width,
+    "model.hidden": model.hidden,
+    "model.width / model.heads * model.kv_heads": (
+      model.width // model.heads * model.kv_heads
+    ),
+  }
 
 
 def _check_product(config: Any) -> None:
