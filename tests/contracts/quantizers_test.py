@@ -45,7 +45,6 @@ CASES = [
   Case("digits", {"planes": 5}, 10, 8.5, 121),
   Case("adaptive", {"planes": 1}, 2, 2.0625, 1),
   Case("adaptive", {"planes": 3}, 6, 5.5, 13),
-  Case("adaptive", {"planes": 3, "groups": 2}, 6, 5.5, 13),
   Case("allocated", {"planes": 2}, 4, 4.5, 4),
   Case("allocated", {"planes": 4}, 8, 8.5, 40),
   Case("allocated", {"planes": 3, "groups": 4}, 6, 5.5, 13),
