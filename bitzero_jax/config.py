@@ -83,6 +83,8 @@ def default() -> Any:
   # planes are allocated to each of them, whatever `quant` says
   c.precision.allocator = "learned"  # who says where planes are needed
   c.precision.most = 3  # planes of one kernel under a budget
+  c.precision.groups = 1  # of a kernel's output features, each with planes of
+  # its own under a budget; divides the output width of every kernel
   c.precision.freeze = 0.5  # share of the run after which they stay
   c.precision.dual_rate = 0.005  # rise of the budget's multiplier in a round,
   # in nats a bit, for each bit too much

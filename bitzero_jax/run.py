@@ -154,8 +154,8 @@ class Run:
 
   def _describe_tensors(self, state: LoopState) -> list[TensorRow]:
     """Writes the bits of each tensor, as they are now."""
-    choice = build.build_choice(self.plan.config, state.params)
-    rows = tree.describe_tree(choice, state.params["model"])
+    groups = build.build_groups(self.plan.config, state.params)
+    rows = tree.describe_tree(groups, state.params["model"])
     self._bits = overview.stored_bits(rows)
     path = self.plan.folder / workdir.PARAMETERS_FILE
     workdir.write_json(path, overview.as_records(rows))

@@ -199,6 +199,30 @@ def test_names_here_are_the_names_in_the_tables():
     ({"precision__most": 1}, ["precision.most=1", "[2, 5]"]),
     ({"precision__freeze": 1.5}, ["precision.freeze=1.5"]),
     (
+      {"precision__groups": 4},
+      ["precision.groups=4 must be 1", "precision.budget=0"],
+    ),
+    (
+      {"precision__budget": 2.6, "precision__groups": 0},
+      ["precision.groups=0", "above 0"],
+    ),
+    (
+      {"precision__budget": 2.6, "precision__groups": 5},
+      ["precision.groups=5 must divide model.width = 96"],
+    ),
+    (
+      {"precision__budget": 2.6, "precision__groups": 3, "model__hidden": 160},
+      ["precision.groups=3 must divide model.hidden = 160"],
+    ),
+    (
+      {
+        "precision__budget": 2.6,
+        "precision__groups": 32,
+        "model__kv_heads": 2,
+      },
+      ["precision.groups=32 must divide", "model.kv_heads = 48"],
+    ),
+    (
       {"precision__gap": 0.5, "curriculum__name": "trr"},
       ["precision.gap=0.5", "precision.depths"],
     ),

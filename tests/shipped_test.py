@@ -43,6 +43,14 @@ def test_weights_whose_precision_still_moves_are_not_shipped(tmp_path):
     shipped.open_model(str(tmp_path / "run"), "last", None)
 
 
+def test_groups_with_planes_of_their_own_are_not_shipped(tmp_path):
+  run(tmp_path / "run", 9, budget=3.0, groups=4)
+  with pytest.raises(
+    ValueError, match=r"config\.precision\.groups=4 must be 1"
+  ):
+    shipped.open_model(str(tmp_path / "run"), "last", None)
+
+
 def test_the_longest_row_has_room_for_the_exam(tmp_path):
   config, _ = run(tmp_path / "run", 1)
   sizes = build.build_language(config).sizes

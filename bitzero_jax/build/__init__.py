@@ -13,6 +13,7 @@ from bitzero_jax.build.language import (
 )
 from bitzero_jax.build.model import (
   build_choice,
+  build_groups,
   build_model,
   build_network,
   build_precision,
@@ -48,6 +49,7 @@ __all__ = [
   "build_curriculum",
   "build_exam",
   "build_executor",
+  "build_groups",
   "build_host",
   "build_human_exam",
   "build_language",

@@ -28,7 +28,7 @@ def build_quantizer(config: Any) -> Quantizer:
   c = config.precision
   if c.budget:
     name = "allocated" if c.allocator == "learned" else "adaptive"
-    chosen = table.make(name, planes=c.most)
+    chosen = table.make(name, planes=c.most, groups=c.groups)
   elif c.depths:
     chosen = table.make("nested", planes=max(c.depths))
   elif c.planes:
@@ -40,17 +40,33 @@ def build_quantizer(config: Any) -> Quantizer:
   return schedule.blended(chosen) if c.ramp_weights else chosen
 
 
-def build_choice(config: Any, params: Any) -> tree.Choice:
-  """The quantizer of each kernel at the planes that it has in `params`."""
+def build_groups(config: Any, params: Any) -> tree.Groups:
+  """Quantizers of each kernel's groups, at the planes they have in `params`."""
   quantizer = build_quantizer(config)
   planes = ledger.manifest(params)
 
-  def choose(path: str) -> Quantizer:
+  def choose(path: str) -> list[Quantizer]:
     if path not in planes:
-      return quantizer
-    return table.make("digits", planes=planes[path])
+      return [quantizer]
+    return [table.make("digits", planes=k) for k in planes[path]]
 
   return choose
+
+
+def build_choice(config: Any, params: Any) -> tree.Choice:
+  """The quantizer of each kernel at the planes that it has in `params`.
+
+  Raises:
+    ValueError: groups of a kernel have planes of their own.
+  """
+  groups = config.precision.groups
+  if groups > 1:
+    raise ValueError(
+      f"config.precision.groups={groups} must be 1 for export: files hold one "
+      "number of planes, and one step, a kernel"
+    )
+  choose = build_groups(config, params)
+  return lambda path: choose(path)[0]
 
 
 def build_precision(config: Any) -> precision.Precision | None:

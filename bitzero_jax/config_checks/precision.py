@@ -4,6 +4,7 @@ from typing import Any
 
 from bitzero_jax.config_checks.choices import REINFORCED, SMALLEST_BITS, TERNARY
 from bitzero_jax.config_checks.require import require
+from bitzero_jax.config_checks.sizes import output_widths
 
 
 def check_precision(config: Any) -> None:
@@ -61,6 +62,21 @@ def check_precision(config: Any) -> None:
     f"quant.activations={config.quant.activations!r} must not be 'none' for "
     f"precision.ramp_activations={c.ramp_activations}",
   )
+
+
+def check_groups(config: Any) -> None:
+  """Groups are of a budget, and every kernel falls into equal ones."""
+  groups = config.precision.groups
+  require(
+    groups == 1 or config.precision.budget > 0,
+    f"precision.groups={groups} must be 1 for precision.budget=0: only a "
+    "budget gives groups planes of their own",
+  )
+  for name, features in output_widths(config.model).items():
+    require(
+      features % groups == 0,
+      f"precision.groups={groups} must divide {name} = {features}",
+    )
 
 
 def check_product(config: Any) -> None:

@@ -5,12 +5,13 @@ from typing import Any
 from bitzero_jax.config_checks.require import get, require, within
 
 POSITIVE = (
-  "rounds mesh.data mesh.fsdp mesh.tensor model.width model.layers model.heads "
-  "model.kv_heads model.hidden propose.candidates propose.temperature "
-  "solve.samples solve.temperature learn.updates learn.imitate_rows "
-  "language.widen_rounds optimizer.learning_rate optimizer.clip pool.capacity "
-  "executor.workers executor.steps heldout.candidates heldout.tasks every.log "
-  "every.tasks every.evaluate every.save practice.kept practice.updates "
+  "rounds mesh.data mesh.fsdp mesh.tensor model.width model.layers "
+  "model.heads model.kv_heads model.hidden precision.groups "
+  "propose.candidates propose.temperature solve.samples solve.temperature "
+  "learn.updates learn.imitate_rows language.widen_rounds "
+  "optimizer.learning_rate optimizer.clip pool.capacity executor.workers "
+  "executor.steps heldout.candidates heldout.tasks every.log every.tasks "
+  "every.evaluate every.save practice.kept practice.updates "
   "practice.learning_rate"
 )
 RANGES = (

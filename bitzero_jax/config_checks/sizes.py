@@ -24,12 +24,7 @@ def check_seeds(config: Any) -> None:
 def check_mesh(config: Any) -> None:
   """Parameters are split evenly over the devices."""
   mesh, model = config.mesh, config.model
-  heads = model.width // model.heads * model.kv_heads
-  for name, features in (
-    ("model.width", model.width),
-    ("model.hidden", model.hidden),
-    ("model.width / model.heads * model.kv_heads", heads),
-  ):
+  for name, features in output_widths(model).items():
     require(
       features % mesh.fsdp == 0,
       f"mesh.fsdp={mesh.fsdp} must divide {name} = {features}",
@@ -53,3 +48,14 @@ def check_model(config: Any) -> None:
     model.heads % model.kv_heads == 0,
     f"model.kv_heads={model.kv_heads} must divide model.heads={model.heads}",
   )
+
+
+def output_widths(model: Any) -> dict[str, int]:
+  """Output features of the kernels, by what gives them."""
+  return {
+    "model.width": model.width,
+    "model.hidden": model.hidden,
+    "model.width / model.heads * model.kv_heads": (
+      model.width // model.heads * model.kv_heads
+    ),
+  }

@@ -4,7 +4,11 @@ from typing import Any
 
 from bitzero_jax.config_checks.choices import CHOICES
 from bitzero_jax.config_checks.language import check_language
-from bitzero_jax.config_checks.precision import check_precision, check_product
+from bitzero_jax.config_checks.precision import (
+  check_groups,
+  check_precision,
+  check_product,
+)
 from bitzero_jax.config_checks.ranges import check_ranges
 from bitzero_jax.config_checks.require import get, require
 from bitzero_jax.config_checks.rounds import check_practice, check_rounds
@@ -29,6 +33,7 @@ def validate(config: Any) -> None:
   check_mesh(config)
   check_model(config)
   check_precision(config)
+  check_groups(config)
   check_product(config)
   check_rounds(config)
   check_practice(config)

@@ -27,7 +27,8 @@ def bit_tables(parameters: Rows) -> str:
 
   Args:
     parameters: rows of `parameters.json`: path, shape, parameters (a count),
-      bits and stored_bits (of one weight), bytes, quantizer.
+      bits and stored_bits (of one weight), bytes, quantizer; and `groups`,
+      planes of each group of outputs, where there are several.
 
   Returns:
     HTML, or "" when there are no rows.
@@ -86,7 +87,8 @@ def _heat_map(cells: Mapping[tuple[int, str], Rows]) -> str:
   ]
   rows.append(f"<tr><th>bytes{''.join(last)}{_bytes_cell(cells.values())}")
   return table(("", *columns, "bytes"), rows, "bits") + (
-    '<p class="note">In each cell: bits of a weight. Colour: bits that are'
+    '<p class="note">In each cell: bits of a weight, the mean where groups of'
+    " outputs differ. Colour: bits that are"
     " stored for it, from 1.5 (pale) to 16 (deep).</p>"
   )
 
@@ -113,6 +115,8 @@ def _heat_cell(tensors: Rows) -> str:
     f"{main['path']} {main['shape']}: {main.get('quantizer')},"
     f" {bits} bits, {stored} stored"
   )
+  if groups := main.get("groups"):
+    hint += f", planes of groups of its outputs: {' '.join(map(str, groups))}"
   return (
     f'<td class="heat{" deep" if heat > 0.55 else ""}"'
     f' style="--heat:{0.08 + 0.92 * heat:.2f}" title="{html.escape(hint)}">'

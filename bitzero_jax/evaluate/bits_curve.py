@@ -52,6 +52,8 @@ def _group(name: str, precision: Mapping[str, Any]) -> str:
   group = f"{precision['allocator']} allocation"
   if precision.get("sharpness", 1.0) != 1.0:
     group += f", sharpness {precision['sharpness']:g}"
+  if precision.get("groups", 1) != 1:
+    group += f", {precision['groups']} groups"
   return group
 
 

@@ -4,7 +4,7 @@ All allocators train until `freeze`, then round to the budget once and train on
 with what they have. Until then the learned one trains the mean weight over its
 chances of each number of planes; the others train with most planes.
 
-Shapes: N = matrices, K = most planes.
+Shapes: N = matrices, or their groups as in `ledger`; K = most planes.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from bitzero_jax.quant.adaptive import UNDECIDED
 from bitzero_jax.quant.base import Quantizer
 from bitzero_jax.quant.tree import kernels, together
 
-_ASKED = 16  # pairs that are measured in a round
+_ASKED = 16  # pairs that are measured in a round, times groups of a matrix
 _REMEMBERED = 0.9  # share of what was observed that a round keeps
 
 
@@ -111,7 +111,7 @@ def learned(budget: Budget) -> Precision:
     found = ledger.entries(params)
     sharpness = ledger.read(params, found, "sharpness")
     keep = ledger.read(params, found, "keep") * sharpness[:, None]
-    chances = jax.vmap(adaptive.chances)(keep)
+    chances = adaptive.chances(keep)
     return keep, ledger.expected_bits(chances, ledger.sizes(found))
 
   def start(params: Params, key: jax.Array) -> Params:
@@ -130,7 +130,7 @@ def learned(budget: Budget) -> Precision:
     # The multiplier has charged for bytes: what counts is the chance alone,
     # of the logits as they are, for sharp chances are all 0 or 1.
     keep = ledger.read(params, ledger.entries(params), "keep")
-    reach = jax.vmap(adaptive.reach)(keep)[:, 1:]
+    reach = adaptive.reach(keep)[:, 1:]
     cost = jnp.diff(jnp.asarray(ledger.BITS[: budget.most], jnp.float32))
     return reach * cost * size[:, None]
 
@@ -152,7 +152,7 @@ def learned(budget: Budget) -> Precision:
     values = _metrics(params)
     keep, bits = read(params)
     frozen = params["precision"]["frozen"] > 0
-    expected = jax.vmap(adaptive.reach)(keep).sum(1)
+    expected = adaptive.reach(keep).sum(1)
     return values | {
       "precision/bits": jnp.where(frozen, values["precision/bits"], bits),
       "precision/planes": jnp.where(
@@ -222,12 +222,19 @@ def sensitivity(budget: Budget, quantizer: Quantizer) -> Precision:
   """
 
   def rise(weight: jax.Array, numbers, slope: jax.Array) -> jax.Array:
+    """Of one matrix, [K], or of its groups, [G, K]."""
+    planes = numbers["planes"]
     values = [
-      quantizer.fake_quant(weight, numbers | {"planes": jnp.float32(k + 1)})
+      quantizer.fake_quant(
+        weight, numbers | {"planes": jnp.full_like(planes, k + 1)}
+      )
       for k in range(budget.most)
     ]
+    by_group = (weight.shape[0], *planes.shape, -1)
+    squares = [jnp.square(slope * (v - values[-1])) for v in values]
     return jnp.stack(
-      [0.5 * jnp.sum(jnp.square(slope * (v - values[-1]))) for v in values]
+      [0.5 * jnp.sum(s.reshape(by_group), axis=(0, -1)) for s in squares],
+      axis=-1,
     )
 
   def observe(params: Params, gradient: Params) -> Observed:
@@ -236,7 +243,9 @@ def sensitivity(budget: Budget, quantizer: Quantizer) -> Precision:
     rows = {path: (*weights[path], slopes[path][0]) for path in weights}
     found = together(quantizer, lambda _: rise, rows)
     paths = [entry.path for entry in ledger.entries(params)]
-    rise_of = jnp.concatenate([jnp.atleast_2d(found[path]) for path in paths])
+    rise_of = jnp.concatenate(
+      [found[path].reshape(-1, budget.most) for path in paths]
+    )
     return {"gain": rise_of[:, :-1] - rise_of[:, 1:]}
 
   def first(params: Params, key: jax.Array) -> jax.Array:
@@ -252,7 +261,8 @@ def measured(budget: Budget) -> Precision:
 
   Each round asks a few pairs of a matrix and a number of planes, in turn, on
   rows that are drawn for it, while all others keep most planes. A pair that is
-  asked again is averaged with what was found before.
+  asked again is averaged with what was found before. A round asks as many times
+  more pairs as a matrix has groups, so each is asked as often as without them.
   """
 
   def start(params: Params, key: jax.Array) -> Params:
@@ -271,7 +281,8 @@ def measured(budget: Budget) -> Precision:
     """Pairs of this round, as places in a flat [N, K - 1]: int32 [M]."""
     cells = params["precision"]["rise"].size
     begin = params["precision"]["turn"].astype(int)
-    return (begin + jnp.arange(min(_ASKED, cells))) % cells
+    groups = max(entry.groups for entry in ledger.entries(params))
+    return (begin + jnp.arange(min(_ASKED * groups, cells))) % cells
 
   def probe(params: Params, loss: Callable[[Params], jax.Array]) -> Observed:
     found = ledger.entries(params)

@@ -5,7 +5,7 @@ whatever it remembers under params["precision"]. Both are part of the
 parameters, so sampler, learner, exam and checkpoint see the same model, and no
 optimizer moves them.
 
-Shapes: N = matrices, a stack [L, I, O] being L of them; K = most planes.
+Shapes: N = matrices, or their groups as in `ledger`; K = most planes.
 """
 
 from collections.abc import Callable, Sequence

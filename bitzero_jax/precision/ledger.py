@@ -1,6 +1,7 @@
 """Reads and writes the planes of all matrices at once, and counts their bits.
 
-Shapes: N = matrices, a stack [L, I, O] being L of them; K = most planes.
+Shapes: N = matrices, a stack [L, I, O] being L of them, and a matrix whose
+output features are in G groups being G; K = most planes.
 """
 
 from collections.abc import Sequence
@@ -24,12 +25,19 @@ class Entry(NamedTuple):
   Attributes:
     path: keys joined by "/".
     layers: L of a stack, 0 for a matrix.
-    size: weights of one matrix.
+    groups: G, with planes of their own, of each matrix.
+    size: weights of one group.
   """
 
   path: str
   layers: int
+  groups: int
   size: int
+
+  @property
+  def count(self) -> int:
+    """Its share of N."""
+    return max(self.layers, 1) * self.groups
 
 
 def entries(params: Params) -> list[Entry]:
@@ -38,8 +46,10 @@ def entries(params: Params) -> list[Entry]:
   found = []
   for path, leaf in _flat(params["model"]).items():
     if f"{path}/planes" in numbers:
+      planes = numbers[f"{path}/planes"]
       layers = leaf.shape[0] if leaf.ndim == 3 else 0
-      found.append(Entry(path, layers, leaf.size // max(layers, 1)))
+      groups = planes.size // max(layers, 1)
+      found.append(Entry(path, layers, groups, leaf.size // planes.size))
   return found
 
 
@@ -49,20 +59,18 @@ def _flat(tree: Params) -> dict[str, Any]:
 
 def sizes(found: Sequence[Entry]) -> np.ndarray:
   """Weights of each matrix: float32 [N]."""
-  every = [e.size for e in found for _ in range(max(e.layers, 1))]
+  every = [entry.size for entry in found for _ in range(entry.count)]
   return np.array(every, np.float32)
 
 
 def read(params: Params, found: Sequence[Entry], name: str) -> jax.Array:
   """A number of every matrix's quantizer: [N, ...]."""
   flat = _flat(params["quant"])
-  leaves = [flat[f"{entry.path}/{name}"] for entry in found]
-  return jnp.concatenate(
-    [
-      leaf if entry.layers else leaf[None]
-      for leaf, entry in zip(leaves, found, strict=True)
-    ]
-  )
+  rows = []
+  for entry in found:
+    leaf, planes = (flat[f"{entry.path}/{n}"] for n in (name, "planes"))
+    rows.append(leaf.reshape(entry.count, *leaf.shape[planes.ndim :]))
+  return jnp.concatenate(rows)
 
 
 def write(
@@ -72,25 +80,25 @@ def write(
   flat = _flat(params["quant"])
   place = 0
   for entry in found:
-    count = max(entry.layers, 1)
-    mine = values[place : place + count]
-    flat[f"{entry.path}/{name}"] = mine if entry.layers else mine[0]
-    place += count
+    path = f"{entry.path}/{name}"
+    mine = values[place : place + entry.count]
+    flat[path] = mine.reshape(flat[path].shape)
+    place += entry.count
   return params | {"quant": traverse_util.unflatten_dict(flat, sep="/")}
 
 
-def manifest(params: Params) -> dict[str, int]:
-  """Planes by the kernel's path, of concrete params, where they are decided.
+def manifest(params: Params) -> dict[str, list[int]]:
+  """Planes of each group of a kernel, by path, where they are decided.
 
-  Of a stack the most.
+  Of a stack the most. The params are concrete.
   """
   found = entries(params)
   if not found:
     return {}
-  planes = jax.device_get(read(params, found, "planes"))
-  ends = np.cumsum([max(entry.layers, 1) for entry in found])[:-1]
+  planes = np.rint(jax.device_get(read(params, found, "planes"))).astype(int)
+  ends = np.cumsum([entry.count for entry in found])[:-1]
   return {
-    entry.path: round(float(mine.max()))
+    entry.path: mine.reshape(-1, entry.groups).max(0).tolist()
     for entry, mine in zip(found, np.split(planes, ends), strict=True)
     if mine.min() >= 1
   }

@@ -1,6 +1,6 @@
 """Planes within a budget of bytes: the best gain a byte first.
 
-Shapes: N = matrices, K = most planes.
+Shapes: N = matrices, or their groups as in `ledger`; K = most planes.
 """
 
 import jax

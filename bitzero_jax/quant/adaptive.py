@@ -2,7 +2,8 @@
 
 A schedule may lower it while a model trains, and an allocation may learn it.
 
-Shapes: I = input features, O = output features, K = most planes.
+Shapes: I = input features, O = output features, K = most planes, G = groups of
+output features with planes of their own.
 """
 
 import math
@@ -29,27 +30,35 @@ def reach(keep: jax.Array) -> jax.Array:
   it never rises with k.
 
   Args:
-    keep: float32 [K - 1], logits.
+    keep: float32 [..., K - 1], logits.
 
   Returns:
-    float32 [K], the first 1.
+    float32 [..., K], the first 1.
   """
-  kept = jnp.cumprod(jax.nn.sigmoid(keep))
-  return jnp.concatenate([jnp.ones(1), kept])
+  kept = jnp.cumprod(jax.nn.sigmoid(keep), axis=-1)
+  return jnp.concatenate([jnp.ones((*keep.shape[:-1], 1)), kept], axis=-1)
 
 
 def chances(keep: jax.Array) -> jax.Array:
-  """Probability of having exactly 1, 2, ... K planes: float32 [K]."""
+  """Probability of having exactly 1, 2, ... K planes: float32 [..., K]."""
   at_least = reach(keep)
-  return at_least - jnp.concatenate([at_least[1:], jnp.zeros(1)])
+  none = jnp.zeros((*keep.shape[:-1], 1))
+  return at_least - jnp.concatenate([at_least[..., 1:], none], axis=-1)
 
 
-def quantizer(planes: int = 3, learned: bool = False) -> base.Quantizer:
+def quantizer(
+  planes: int = 3, learned: bool = False, groups: int = 1
+) -> base.Quantizer:
   """Rounds weights to the 3^k levels of k planes, 1 <= k <= K.
 
   W = u_k * codes as in `digits`, with a step for each number of planes,
   u_k = r_k * mean |W| * (1 + stretch_k): r_k is best for Gaussian weights,
   `stretch` is learned. So a step that is not in use follows its weights.
+
+  With groups, each of G blocks of neighbouring output features has a k of its
+  own: the controls and `keep` get a leading axis [G], and the scale is [1, O].
+  The steps stay the matrix's, so that nothing but the planes is freed: groups
+  of the same k are, to the last bit, a matrix without groups.
 
   Params:
     planes: float32 [], k, a control: no gradient moves it. Starts at K. Where
@@ -71,9 +80,11 @@ def quantizer(planes: int = 3, learned: bool = False) -> base.Quantizer:
   Args:
     planes: K, 1 to 5.
     learned: whether k is to be learned; then K is at least 2.
+    groups: G, blocks of ceil(O / G) features, of which the last may be smaller.
 
   Raises:
-    ValueError: `planes` is out of range; or, later, the params lack a number.
+    ValueError: `planes` or `groups` is out of range; or, later, the params lack
+      a number.
 
   Source:
     LSQ: arXiv:1902.08153. A chain of chances over planes is close to CSQ
@@ -83,6 +94,9 @@ def quantizer(planes: int = 3, learned: bool = False) -> base.Quantizer:
   lowest = 2 if learned else 1
   if not lowest <= planes <= max(RATIO):
     raise ValueError(f"planes must be {lowest} to {max(RATIO)}, got {planes}")
+  if groups < 1:
+    raise ValueError(f"groups must be at least 1, got {groups}")
+  of_each = (groups,) if groups > 1 else ()
   depths = range(1, planes + 1)
   ratios = np.array([RATIO[k] for k in depths], np.float32)
   tops = np.array([digits.max_code(k) for k in depths], np.float32)
@@ -91,12 +105,12 @@ def quantizer(planes: int = 3, learned: bool = False) -> base.Quantizer:
   def init(weight: jax.Array) -> base.Params:
     base.to_float32(weight)
     numbers = {
-      "planes": jnp.float32(planes),
+      "planes": jnp.full(of_each, planes, jnp.float32),
       "stretch": jnp.zeros(planes, jnp.float32),
     }
     if learned:
-      numbers["keep"] = jnp.full(planes - 1, KEEP, jnp.float32)
-      numbers["sharpness"] = jnp.float32(1)
+      numbers["keep"] = jnp.full((*of_each, planes - 1), KEEP, jnp.float32)
+      numbers["sharpness"] = jnp.ones(of_each, jnp.float32)
     return numbers
 
   def units(weight: jax.Array, params: base.Params) -> jax.Array:
@@ -112,12 +126,27 @@ def quantizer(planes: int = 3, learned: bool = False) -> base.Quantizer:
     return jnp.maximum(unit * (1 + params["stretch"]), base.EPS)
 
   def depth(params: base.Params) -> jax.Array:
-    """k - 1: int32 []."""
+    """k - 1: int32 [] or [G]."""
     chosen = jnp.round(params["planes"]).astype(int)
     if learned:
-      likely = 1 + jnp.sum(jnp.cumprod(params["keep"] > 0))
+      likely = 1 + jnp.sum(jnp.cumprod(params["keep"] > 0, axis=-1), axis=-1)
       chosen = jnp.where(chosen < 1, likely, chosen)
     return jnp.clip(chosen, 1, planes) - 1
+
+  def at(values: jax.Array, index: jax.Array) -> jax.Array:
+    """Those of [K] values that are asked for: [] or [G]."""
+    if groups == 1:
+      return values[index]
+    # Not a gather: its gradient would add groups up in no fixed order.
+    asked = index[:, None] == jnp.arange(planes)
+    return jnp.sum(jnp.where(asked, values, 0.0), axis=1)
+
+  def columns(values: jax.Array, weight: jax.Array) -> jax.Array:
+    """A value of each group as one of each column: [G] to [1, O]."""
+    if groups == 1:
+      return values
+    width = weight.shape[1]
+    return jnp.repeat(values, -(-width // groups))[None, :width]
 
   def measure(weight: jax.Array, step: jax.Array, top: jax.Array | float):
     ratio = base.divide(base.to_float32(weight), step)
@@ -126,8 +155,11 @@ def quantizer(planes: int = 3, learned: bool = False) -> base.Quantizer:
   def quantize(weight: jax.Array, params: base.Params) -> base.Coded:
     every = steps(units(weight, params), params)
     index = depth(params)
-    _, codes = measure(weight, every[index], jnp.asarray(tops)[index])
-    return codes.astype(jnp.int8), every[index]
+    step = columns(at(every, index), weight)
+    _, codes = measure(
+      weight, step, columns(at(jnp.asarray(tops), index), weight)
+    )
+    return codes.astype(jnp.int8), step
 
   def rounded(
     weight: jax.Array,
@@ -150,17 +182,23 @@ def quantizer(planes: int = 3, learned: bool = False) -> base.Quantizer:
     every = steps(unit, params)
     stretched = unit * params["stretch"]
     index = depth(jax.lax.stop_gradient(params))
-    top = jnp.asarray(tops)[index]
-    chosen = rounded(weight, stretched[index], every[index], top)
+    top = columns(at(jnp.asarray(tops), index), weight)
+    chosen = rounded(
+      weight,
+      columns(at(stretched, index), weight),
+      columns(at(every, index), weight),
+      top,
+    )
     if not learned:
       return chosen
     sharpness = jax.lax.stop_gradient(params["sharpness"])
-    chance = _rounded(chances(sharpness * params["keep"]))
+    chance = _rounded(chances(sharpness[..., None] * params["keep"]))
     mean = jnp.zeros(weight.shape, jnp.float32)
     for k in range(planes):
       one = rounded(weight, stretched[k], every[k], float(tops[k]))
-      mean += jnp.broadcast_to(chance[k], one.shape) * one.astype(jnp.float32)
-    undecided = jax.lax.stop_gradient(params["planes"]) < 1
+      share = columns(chance[..., k], weight)
+      mean += jnp.broadcast_to(share, one.shape) * one.astype(jnp.float32)
+    undecided = columns(jax.lax.stop_gradient(params["planes"]) < 1, weight)
     return jnp.where(undecided, mean.astype(weight.dtype), chosen)
 
   spec = base.QuantSpec(
@@ -168,7 +206,7 @@ def quantizer(planes: int = 3, learned: bool = False) -> base.Quantizer:
     planes=planes,
     code_bits=digits.code_bits(planes),
     stored_bits=digits.STORED_BITS[planes],
-    granularity="tensor",
+    granularity="tensor" if groups == 1 else "column",
   )
   return base.build(
     spec,

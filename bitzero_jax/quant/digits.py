@@ -72,10 +72,10 @@ def with_lsq_gradient(
   Args:
     value: [I, O], the rounded weight.
     weight: [I, O]; its gradient is the identity where `inside`, else zero.
-    step: float32 [], what the step is learned through.
+    step: float32 [] or [1, O], what the step is learned through.
     slope: float32 [I, O], d value / d step, scaled by 1 / sqrt(I * O * top).
     inside: bool [I, O].
-    top: largest code.
+    top: largest code, a number or [1, O].
 
   Source:
     LSQ: arXiv:1902.08153.

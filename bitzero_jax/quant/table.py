@@ -55,8 +55,7 @@ def make(name: str, **options: int) -> Quantizer:
   Args:
     name: a name in the table.
     **options: of the constructor: `planes` (digits, adaptive, allocated,
-      nested),
-      `bits` (identity).
+      nested), `groups` (adaptive, allocated), `bits` (identity).
 
   Raises:
     ValueError: the name is unknown, or an option has a value that is not

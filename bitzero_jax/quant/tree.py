@@ -18,6 +18,9 @@ from bitzero_jax.quant.base import Packed, Quantizer
 
 # One quantizer for all kernels, or a function from a kernel's path to its own.
 Choice = Quantizer | Callable[[str], Quantizer]
+# From a kernel's path to one quantizer for all of it, or to one for each of
+# equal groups of its output features.
+Groups = Callable[[str], list[Quantizer]]
 Tree = Mapping[str, Any]
 
 
@@ -29,9 +32,10 @@ class TensorRow(NamedTuple):
     shape: of the leaf.
     parameters: numbers in the leaf.
     kind: name of its quantizer, or its dtype where it is not quantized.
-    planes: ternary planes, 0 where there are none.
-    stored_bits: bits a weight in the exported file.
+    planes: ternary planes, 0 where there are none, the most of its groups.
+    stored_bits: bits a weight in the exported file, the mean of its groups.
     packed_bytes: bytes of the leaf in memory once packed, scales included.
+    groups: planes of each group of output features, where there are several.
   """
 
   path: str
@@ -41,6 +45,7 @@ class TensorRow(NamedTuple):
   planes: int
   stored_bits: float
   packed_bytes: int
+  groups: tuple[int, ...] = ()
 
 
 def _flatten(tree: Tree) -> dict[str, Any]:
@@ -246,11 +251,12 @@ def unpack_tree(
   return _unflatten(leaves)
 
 
-def describe_tree(quantizer: Choice, params: Tree) -> list[TensorRow]:
+def describe_tree(quantizer: Choice | Groups, params: Tree) -> list[TensorRow]:
   """Rows of the parameter table; computes shapes only, never values.
 
   Args:
-    quantizer: one for all kernels, or a function of the path.
+    quantizer: one for all kernels, or a function of the path, which may give
+      several.
     params: nested dict of arrays or `jax.ShapeDtypeStruct`s.
 
   Returns:
@@ -266,17 +272,46 @@ def describe_tree(quantizer: Choice, params: Tree) -> list[TensorRow]:
       continue
     count = math.prod(leaf.shape)
     size = leaf.dtype.itemsize
-    kind, planes, bits, stored = leaf.dtype.name, 0, 8.0 * size, count * size
+    kind, planes, bits, stored = leaf.dtype.name, [0], 8.0 * size, count * size
     if _is_kernel(path, leaf):
-      chosen = _pick(quantizer, path)
-      kind, planes, bits = chosen.spec.name, chosen.spec.planes, chosen.bits()
-      packed = jax.eval_shape(_by_layer(_fresh(chosen), leaf), leaf)
-      stored = sum(
-        math.prod(part.shape) * part.dtype.itemsize
-        for part in jax.tree.leaves(packed)
+      chosen = _groups(quantizer, path)
+      kind = chosen[0].spec.name
+      planes = [one.spec.planes for one in chosen]
+      bits = sum(one.bits() for one in chosen) / len(chosen)
+      alike = {one.spec: one for one in chosen}  # to trace each kind once
+      packed = {
+        spec: _packed_bytes(one, leaf, len(chosen))
+        for spec, one in alike.items()
+      }
+      stored = sum(packed[one.spec] for one in chosen)
+    rows.append(
+      TensorRow(
+        path=path,
+        shape=leaf.shape,
+        parameters=count,
+        kind=kind,
+        planes=max(planes),
+        stored_bits=bits,
+        packed_bytes=stored,
+        groups=tuple(planes) if len(planes) > 1 else (),
       )
-    rows.append(TensorRow(path, leaf.shape, count, kind, planes, bits, stored))
+    )
   return rows
+
+
+def _groups(quantizer: Choice | Groups, path: str) -> list[Quantizer]:
+  chosen = quantizer if isinstance(quantizer, Quantizer) else quantizer(path)
+  return [chosen] if isinstance(chosen, Quantizer) else chosen
+
+
+def _packed_bytes(chosen: Quantizer, leaf: Any, groups: int) -> int:
+  """Bytes of one of so many groups of output features."""
+  shape = (*leaf.shape[:-1], leaf.shape[-1] // groups)
+  part: Any = jax.ShapeDtypeStruct(shape, leaf.dtype)
+  packed = jax.eval_shape(_by_layer(_fresh(chosen), part), part)
+  return sum(
+    math.prod(one.shape) * one.dtype.itemsize for one in jax.tree.leaves(packed)
+  )
 
 
 def _packing(chosen: Quantizer) -> Callable[[jax.Array, Any], Packed]:

@@ -22,6 +22,7 @@ def as_records(rows: Sequence[TensorRow]) -> list[dict[str, Any]]:
       "quantizer": row.kind,
       "planes": row.planes,
     }
+    | ({"groups": list(row.groups)} if row.groups else {})
     for row in rows
   ]
 

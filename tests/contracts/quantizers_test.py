@@ -47,6 +47,7 @@ CASES = [
   Case("adaptive", {"planes": 3}, 6, 5.5, 13),
   Case("allocated", {"planes": 2}, 4, 4.5, 4),
   Case("allocated", {"planes": 4}, 8, 8.5, 40),
+  Case("allocated", {"planes": 3, "groups": 4}, 6, 5.5, 13),
   Case("nested", {"planes": 1}, 2, 2.0625, 1),
   Case("nested", {"planes": 3}, 6, 5.5, 13),
   Case("binary", {}, 1, 1.0625),

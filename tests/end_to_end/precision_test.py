@@ -86,6 +86,45 @@ def test_an_allocation_resumes_to_the_last_bit(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+  "allocator", ["learned", "measured", "sensitivity", "random"]
+)
+def test_groups_of_outputs_have_planes_of_their_own(
+  train, bitzero, tmp_path, allocator
+):
+  folder = tmp_path / "run"
+  lines = train(
+    folder,
+    *BUDGET,
+    "--config.precision.groups=4",
+    f"--config.precision.allocator={allocator}",
+  )
+  assert all(line["gap/logprob_max"] < 1e-4 for line in lines)
+  bits = lines[-1]["bits/stored_per_weight"]
+  assert 2.0625 < bits <= 3.0
+  rows = json.loads((folder / "parameters.json").read_text())
+  kernels = [row for row in rows if row["path"].endswith("kernel")]
+  planes = [k for row in kernels for k in row["groups"]]
+  assert planes == lines[-1]["precision/planes"]
+  assert any(len(set(row["groups"])) > 1 for row in kernels)
+  size = sum(row["parameters"] for row in kernels)
+  spent = sum(row["parameters"] * row["stored_bits"] for row in kernels)
+  assert spent / size == pytest.approx(bits)
+  done = bitzero("evaluate", f"--workdir={folder}", "--suite=heldout", "--json")
+  assert done.returncode == 0, done.stderr
+  scores = json.loads(done.stdout)
+  assert scores["deduction"] == pytest.approx(lines[-1]["eval/deduction"])
+  assert (
+    "planes of groups of its outputs" in (folder / "report.html").read_text()
+  )
+  out = tmp_path / "model"
+  done = bitzero("export", f"--workdir={folder}", f"--out={out}")
+  assert done.returncode == 2
+  assert "config.precision.groups=4 must be 1 for export" in done.stderr
+  assert not out.exists()
+
+
+@pytest.mark.slow
 def test_one_weight_set_says_what_fewer_planes_cost(
   train, bitzero, allocated, tmp_path
 ):

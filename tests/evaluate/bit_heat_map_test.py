@@ -2,7 +2,7 @@
 
 import pytest
 
-from bitzero_jax.evaluate.bit_heat_map import place_of
+from bitzero_jax.evaluate.bit_heat_map import bit_tables, place_of
 
 
 def test_bits_by_layer_and_projection(workdir, written, page_of):
@@ -20,6 +20,22 @@ def test_bits_by_layer_and_projection(workdir, written, page_of):
     "In all 163,840 weights in 70.8 kB: 3.46 stored bits a weight" in text
     for text in page.text("p")
   )
+
+
+def test_a_cell_is_the_mean_of_its_groups_and_names_their_planes(page_of):
+  row = {
+    "path": "layers_0/self_attn/q_proj/kernel",
+    "shape": [8, 6],
+    "parameters": 48,
+    "bits": 4.354,
+    "stored_bits": 4.354,
+    "bytes": 40,
+    "quantizer": "digits",
+    "groups": [1, 3, 3],
+  }
+  text = bit_tables([row])
+  assert page_of(text).text("td")[0] == "4.35"
+  assert "planes of groups of its outputs: 1 3 3" in text
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,12 @@ def test_arms_of_one_allocator_are_joined_and_others_stand_alone(runs):
   assert alone.nats == pytest.approx((1.8, 1.7, 1.6))
 
 
+def test_groups_are_an_arm_of_their_own(tmp_path):
+  write(tmp_path / "a", "by group", 0, 2.6, 0.5, budget=2.6, groups=8)
+  (arm,) = arms.read(tmp_path)
+  assert bits_curve.point(arm).group == "learned allocation, 8 groups"
+
+
 def test_the_drawing_names_every_group_once(runs, tmp_path):
   out = tmp_path / "bits.svg"
   assert bits_curve.main([str(out), str(runs)]) == 0

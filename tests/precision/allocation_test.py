@@ -227,3 +227,73 @@ def test_a_few_are_measured_in_turn_and_averaged(make, monkeypatch):
   assert asked.tolist() == [2, 2, 2, 2, 1, 1, 1, 1]
   rise = params["precision"]["rise"].reshape(-1)
   np.testing.assert_allclose(rise, [2, 2.5, 2.5, 3, 2, 2, 3, 3])
+
+
+NAMES = ("learned", "measured", "random", "sensitivity")
+
+
+def allocator(name, groups):
+  quantizer = adaptive.quantizer(3, groups=groups)
+  return {
+    "learned": lambda: allocation.learned(BUDGET),
+    "measured": lambda: allocation.measured(BUDGET),
+    "random": lambda: allocation.random(BUDGET),
+    "sensitivity": lambda: allocation.sensitivity(BUDGET, quantizer),
+  }[name]()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_groups_get_planes_of_their_own(make, name):
+  moves = allocator(name, 2)
+  params = moves.start(make(learned=name == "learned", groups=2), KEY)
+  slope = {"model": jax.tree.map(jnp.cos, params["model"])}
+
+  def loss(params):
+    planes = ledger.read(params, ledger.entries(params), "planes")
+    return jnp.sum(jnp.arange(8.0) * (3 - planes))
+
+  @jax.jit
+  def one_round(params, progress):
+    seen = {}
+    if moves.observe is not None:
+      seen = moves.observe(params, slope)
+    if moves.probe is not None:
+      seen = moves.probe(params, loss)
+    return moves.advance(params, progress, seen)
+
+  before = 0.0 if name == "learned" else 3.0
+  params = one_round(params, jnp.float32(0.4))
+  assert planes_of(params) == [before] * 8
+  params = one_round(params, jnp.float32(0.5))
+  planes = planes_of(params)
+  assert 2.0625 < bits_of(params) <= 3.0
+  assert set(planes) <= {1, 2, 3}
+  assert moves.metrics(params)["precision/planes"].tolist() == planes
+  assert planes_of(one_round(params, jnp.float32(0.6))) == planes
+
+
+def test_sensitivity_of_groups_adds_up_to_the_matrix(make):
+  gains = []
+  for groups in (1, 2):
+    moves = allocator("sensitivity", groups)
+    params = moves.start(make(learned=False, groups=groups), KEY)
+    slope = {"model": jax.tree.map(jnp.cos, params["model"])}
+    gains.append(jax.jit(moves.observe)(params, slope)["gain"])
+  assert gains[1].shape == (8, 2)
+  np.testing.assert_allclose(gains[1].reshape(4, 2, 2).sum(1), gains[0], 1e-5)
+  assert (gains[1] > 0).all()
+
+
+def test_with_groups_a_pair_is_asked_as_often(make, monkeypatch):
+  monkeypatch.setattr(allocation, "_ASKED", 3)
+  asked = []
+  for groups in (1, 2):
+    moves = allocator("measured", groups)
+    params = moves.start(make(learned=False, groups=groups), KEY)
+    count = 3 * groups
+    for _ in range(8):  # of eight pairs a group
+      rise = {"rise": jnp.ones(count)}
+      params = moves.advance(params, jnp.float32(0.1), rise)
+    asked.append(params["precision"]["asked"])
+  assert (asked[0] == 3).all()
+  assert (asked[1] == 3).all()

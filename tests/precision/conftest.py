@@ -9,9 +9,9 @@ from bitzero_jax.quant import adaptive, tree
 
 @pytest.fixture
 def make():
-  """(most planes, learned) -> parameters."""
+  """(most planes, learned, groups) -> parameters."""
 
-  def build(most=3, learned=True):
+  def build(most=3, learned=True, groups=1):
     shapes = {"a": (8, 4), "b": (16, 8), "c": (2, 4, 4)}
     keys = jax.random.split(jax.random.key(0), len(shapes))
     model = {
@@ -19,7 +19,7 @@ def make():
       for key, (name, shape) in zip(keys, shapes.items(), strict=True)
     }
     model["norm"] = {"scale": jnp.ones(4)}
-    quantizer = adaptive.quantizer(most, learned)
+    quantizer = adaptive.quantizer(most, learned, groups)
     return {"model": model, "quant": tree.init_tree(quantizer, model)}
 
   return build

@@ -9,9 +9,9 @@ from bitzero_jax.precision import ledger
 def test_entries_are_the_matrices_with_planes(make):
   found = ledger.entries(make())
   assert [tuple(entry) for entry in found] == [
-    ("a/kernel", 0, 32),
-    ("b/kernel", 0, 128),
-    ("c/kernel", 2, 16),
+    ("a/kernel", 0, 1, 32),
+    ("b/kernel", 0, 1, 128),
+    ("c/kernel", 2, 1, 16),
   ]
   assert ledger.sizes(found).tolist() == [32, 128, 16, 16]
 
@@ -24,10 +24,34 @@ def test_what_is_written_is_read(make):
   np.testing.assert_array_equal(ledger.read(after, found, "planes"), values)
   assert after["quant"]["a"]["kernel"]["planes"].shape == ()
   assert after["quant"]["c"]["kernel"]["planes"].tolist() == [3, 1]
-  assert ledger.manifest(after) == {"a/kernel": 1, "b/kernel": 2, "c/kernel": 3}
+  planes = {"a/kernel": [1], "b/kernel": [2], "c/kernel": [3]}
+  assert ledger.manifest(after) == planes
   keep = ledger.read(after, found, "keep")
   assert keep.shape == (4, 2)
   assert (ledger.read(params, found, "planes") == 3).all()  # untouched
+
+
+def test_groups_of_a_matrix_stand_one_after_the_other(make):
+  params = make(groups=2)
+  found = ledger.entries(params)
+  assert [entry.groups for entry in found] == [2, 2, 2]
+  size = ledger.sizes(found)
+  assert size.tolist() == [16, 16, 64, 64, 8, 8, 8, 8]
+  values = jnp.float32([1, 2, 3, 1, 1, 3, 2, 1])
+  after = ledger.write(params, found, "planes", values)
+  np.testing.assert_array_equal(ledger.read(after, found, "planes"), values)
+  quant = after["quant"]
+  assert quant["b"]["kernel"]["planes"].tolist() == [3, 1]
+  assert quant["c"]["kernel"]["planes"].tolist() == [[1, 3], [2, 1]]
+  wanted = {"a/kernel": [1, 2], "b/kernel": [3, 1], "c/kernel": [2, 3]}
+  assert ledger.manifest(after) == wanted
+  assert ledger.read(after, found, "keep").shape == (8, 2)
+  keep = jnp.arange(16.0).reshape(8, 2)
+  after = ledger.write(params, found, "keep", keep)
+  assert after["quant"]["c"]["kernel"]["keep"].shape == (2, 2, 2)
+  np.testing.assert_array_equal(ledger.read(after, found, "keep"), keep)
+  weights = 2.0625 * (16 + 64 + 8 + 8) + 4.5 * (16 + 8) + 5.5 * (64 + 8)
+  assert float(ledger.mean_bits(values, size)) == np.float32(weights / 192)
 
 
 def test_bits_are_those_of_the_exported_file(make):
@@ -44,7 +68,7 @@ def test_what_is_undecided_is_not_in_the_manifest(make):
   params = make()
   found = ledger.entries(params)
   after = ledger.write(params, found, "planes", jnp.float32([0, 2, 0, 0]))
-  assert ledger.manifest(after) == {"b/kernel": 2}
+  assert ledger.manifest(after) == {"b/kernel": [2]}
 
 
 def test_without_planes_there_is_no_manifest():

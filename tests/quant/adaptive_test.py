@@ -141,7 +141,109 @@ def test_only_the_step_in_use_moves():
   assert got[0] == got[2] == 0
 
 
+@pytest.fixture
+def grouped():
+  """Four groups of 20 columns, each with logits of its own."""
+  q = adaptive.quantizer(3, learned=True, groups=4)
+  keep = jnp.float32([[0.3, -0.2], [2, 2], [-1, 0.5], [0, 1]])
+  stretch = jnp.float32([0.1, -0.3, -0.3])
+  return q, q.init(W) | {"keep": keep, "stretch": stretch}
+
+
+def group(params, g):
+  """What a matrix of the g-th group's planes has in the place of four."""
+  shared = {"stretch": params["stretch"]}
+  return {
+    name: leaf[g] for name, leaf in params.items() if name not in shared
+  } | shared
+
+
+@pytest.mark.parametrize("planes", [0, 1, 2, 3])
+def test_groups_that_are_alike_are_a_matrix_without_groups(grouped, planes):
+  q, params = grouped
+  plain = adaptive.quantizer(3, learned=True)
+  same = at(group(params, 0), planes)
+  alike = {
+    name: leaf if name == "stretch" else jnp.stack([leaf] * 4)
+    for name, leaf in same.items()
+  }
+  run, wanted = jax.jit(q.fake_quant), jax.jit(plain.fake_quant)
+  np.testing.assert_array_equal(run(W, alike), wanted(W, same))
+  codes, scale = q.quantize(W, alike)
+  plain_codes, plain_scale = plain.quantize(W, same)
+  np.testing.assert_array_equal(codes, plain_codes)
+  assert scale.shape == (1, 80)
+  assert (scale == plain_scale).all()
+  sizes = jax.tree.map(jnp.shape, adaptive.quantizer(3, groups=1).init(W))
+  assert sizes == {"planes": (), "stretch": (3,)}
+
+
+def test_planes_of_a_group_are_of_its_columns_alone(grouped):
+  q, params = grouped
+  plain = adaptive.quantizer(3, learned=True)
+  chosen = jnp.float32([2, 0, 1, 3])
+  run = jax.jit(q.fake_quant)
+  value = run(W, params | {"planes": chosen})
+  for g in range(4):
+    mine = slice(20 * g, 20 * g + 20)
+    alone = plain.fake_quant(W, at(group(params, g), chosen[g]))
+    off = 0 if chosen[g] else 1e-6  # of the sum over the chances
+    np.testing.assert_allclose(value[:, mine], alone[:, mine], rtol=0, atol=off)
+    other = run(W, params | {"planes": chosen.at[g].set(1 + g % 3)})
+    moved = np.unique(np.nonzero(other != value)[1] // 20).tolist()
+    assert moved == ([g] if chosen[g] != 1 + g % 3 else [])
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_groups_that_differ_ship_as_they_are_trained(grouped, dtype):
+  q, params = grouped
+  params = params | {"planes": jnp.float32([2, 1, 1, 3])}
+  w = W[:, :78].astype(dtype)  # the last group is smaller
+  seen = jax.jit(q.fake_quant)(w, params)
+  packed = jax.jit(lambda w, p: q.pack(*q.quantize(w, p)))(w, params)
+  shipped = q.dequantize(*q.unpack(packed), dtype)
+  assert np.asarray(shipped).tobytes() == np.asarray(seen).tobytes()
+  stacked = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), (w, params))
+  again = jax.jit(jax.vmap(q.fake_quant))(*stacked)
+  assert np.asarray(again[1]).tobytes() == np.asarray(seen).tobytes()
+
+
+def test_each_group_learns_from_its_own_columns(grouped):
+  q, params = grouped
+  plain = adaptive.quantizer(3, learned=True)
+  slope = jax.random.normal(jax.random.key(1), W.shape)
+  pull = lambda q, slope: jax.grad(  # noqa: E731
+    lambda w, p: jnp.sum(slope * q.fake_quant(w, p)), argnums=(0, 1)
+  )
+  undecided = params | {"planes": jnp.zeros(4)}
+  to_weight, got = pull(q, slope)(W, undecided)
+  stretch = jnp.zeros(3)
+  for g in range(4):
+    mine = jnp.arange(80) // 20 == g
+    alone, wanted = pull(plain, jnp.where(mine, slope, 0.0))(
+      W, at(group(params, g), 0)
+    )
+    np.testing.assert_allclose(got["keep"][g], wanted["keep"], rtol=1e-4)
+    np.testing.assert_array_equal(to_weight[:, mine], alone[:, mine])
+    stretch += wanted["stretch"]
+  np.testing.assert_allclose(got["stretch"], stretch, rtol=1e-3, atol=1e-5)
+  assert (got["planes"] == 0).all()
+  assert (got["sharpness"] == 0).all()
+
+
+def test_a_step_learns_from_the_groups_that_use_it(grouped):
+  q, params = grouped
+  grad = jax.grad(lambda p: jnp.sum(q.fake_quant(W, p) ** 2))
+  got = grad(params | {"planes": jnp.float32([3, 1, 1, 3])})
+  assert got["stretch"][0] != 0
+  assert got["stretch"][1] == 0
+  assert got["stretch"][2] != 0
+  assert (got["keep"] == 0).all()
+
+
 def test_errors_name_what_is_allowed():
+  with pytest.raises(ValueError, match="groups must be at least 1, got 0"):
+    adaptive.quantizer(3, groups=0)
   for planes, learned in ((0, False), (6, False), (1, True)):
     with pytest.raises(ValueError, match=f"to 5, got {planes}"):
       adaptive.quantizer(planes, learned)

@@ -133,7 +133,18 @@ def test_the_table_counts_every_leaf():
   assert (head.kind, head.planes, head.stored_bits) == ("absmean", 1, 2.0625)
   assert head.packed_bytes == 5 * 2 + 4
   embedding = rows["embed/embedding"]
-  assert embedding[2:] == (80, "float32", 0, 32.0, 320)
+  assert embedding[2:] == (80, "float32", 0, 32.0, 320, ())
+
+
+def test_groups_of_a_kernel_are_counted_each_with_its_own_planes():
+  params = {"head": {"kernel": jnp.ones((8, 6))}}
+  planes = [1, 3, 3]
+  (row,) = describe_tree(
+    lambda _: [make("digits", planes=k) for k in planes], params
+  )
+  assert (row.kind, row.planes, row.groups) == ("digits", 3, (1, 3, 3))
+  assert row.stored_bits == (2.0625 + 2 * 5.5) / 3
+  assert row.packed_bytes == 7 * 2 * 2 + 3 * 4  # K * O/G * I/4, and scales
 
 
 def test_the_table_is_right_about_bytes_and_needs_no_values():
