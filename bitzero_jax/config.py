@@ -14,7 +14,8 @@ from bitzero_jax.config_checks import total_updates, validate
 
 # What a process does beside the run: the same run goes on with others of these.
 BESIDE = ("cache", "profile")
-_RETIRED = ("devices",)  # keys of earlier versions, which decided no number
+# Keys of earlier versions that decide nothing any more.
+_RETIRED = ("devices", "precision.dual_rate")
 
 
 def default() -> Any:
@@ -86,10 +87,10 @@ def default() -> Any:
   c.precision.groups = 1  # of a kernel's output features, each with planes of
   # its own under a budget; divides the output width of every kernel
   c.precision.freeze = 0.5  # share of the run after which they stay
-  c.precision.dual_rate = 0.005  # rise of the budget's multiplier in a round,
-  # in nats a bit, for each bit too much
-  c.precision.sharpness = 1.0  # learned: factor of the logits of chances at the
-  # freeze; above 1, weights come to lie less between numbers of planes
+  c.precision.sharpness = (
+    8.0  # learned: of the chances of planes at the freeze,
+  )
+  # from 1 on; the higher, the less weights lie between numbers of planes
   c.precision.planes = ()  # planes of all kernels, one after the other, such as
   # (3, 2, 1), whatever `quant` says
   c.precision.planes_at = ()  # shares of the run at which the next begin

@@ -84,9 +84,7 @@ def build_precision(config: Any) -> precision.Precision | None:
     ramps["planes"] = schedule.stairs(c.planes, c.planes_at)
   chosen = [schedule.scheduled(**ramps)] if ramps else []
   if c.budget:
-    budget = allocation.Budget(
-      c.budget, c.most, c.freeze, c.dual_rate, c.sharpness
-    )
+    budget = allocation.Budget(c.budget, c.most, c.freeze, c.sharpness)
     allocators = {
       "learned": lambda: allocation.learned(budget),
       "measured": lambda: allocation.measured(budget),

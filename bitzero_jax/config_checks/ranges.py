@@ -37,7 +37,7 @@ RANGES = (
   (
     "curriculum.prior_kl learn.hindsight learn.shown_weight learn.solve "
     "learn.propose learn.imitate learn.clip_high optimizer.weight_decay "
-    "precision.dual_rate precision.gap",
+    "precision.gap",
     0.0,
     1e3,
   ),

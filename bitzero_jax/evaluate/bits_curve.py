@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bitzero_jax.config import default
 from bitzero_jax.evaluate.arms import Arm, read
 from bitzero_jax.evaluate.compare import spread
 from bitzero_jax.state import KINDS
 
+_SHARPNESS = default().precision.sharpness
 _TICKS = (2, 2.6, 3.5, 4.5, 5.5, 8.5, 16, 32)  # bits
 
 
@@ -50,7 +52,7 @@ def _group(name: str, precision: Mapping[str, Any]) -> str:
   if not precision.get("budget"):
     return name
   group = f"{precision['allocator']} allocation"
-  if precision.get("sharpness", 1.0) != 1.0:
+  if precision.get("sharpness", _SHARPNESS) != _SHARPNESS:
     group += f", sharpness {precision['sharpness']:g}"
   if precision.get("groups", 1) != 1:
     group += f", {precision['groups']} groups"

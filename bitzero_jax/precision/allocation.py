@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bitzero_jax.precision import ledger, rounding
+from bitzero_jax.precision import filling, ledger, rounding
 from bitzero_jax.precision.base import (
   Observed,
   Params,
@@ -37,26 +37,27 @@ class Budget(NamedTuple):
     bits: mean stored bits a weight of the quantized matrices.
     most: K, planes of one matrix at most.
     freeze: share of the run after which the allocation stays.
-    dual_rate: by how much the multiplier rises in a round, a bit too much.
-    sharpness: what the logits of chances are multiplied with at the freeze;
-      until then the factor rises from 1, by the same share in each round.
+    sharpness: of learned chances at the freeze; until then it rises from 1, by
+      the same factor in each round.
   """
 
   bits: float
   most: int
   freeze: float
-  dual_rate: float
   sharpness: float
 
 
 def _memory(params: Params, budget: Budget, gain: jax.Array) -> Params:
   memory = {
     "budget": jnp.float32(budget.bits),  # or each budget would compile anew
-    "dual": jnp.float32(0),
     "frozen": jnp.float32(0),
     "gain": gain,
   }
   return params | {"precision": memory}
+
+
+def _remember(gain: jax.Array, observed: jax.Array) -> jax.Array:
+  return _REMEMBERED * gain + (1 - _REMEMBERED) * observed
 
 
 def _metrics(params: Params) -> dict[str, jax.Array]:
@@ -65,21 +66,18 @@ def _metrics(params: Params) -> dict[str, jax.Array]:
   return {
     "precision/bits": ledger.mean_bits(planes, ledger.sizes(found)),
     "precision/planes": planes,
-    "precision/dual": params["precision"]["dual"],
   }
 
 
 def _advance(
   budget: Budget,
   before: float,
-  gains: Callable[[Params, np.ndarray], jax.Array],
 ) -> Callable[[Params, jax.Array, Observed], Params]:
-  """Planes before, at and after the freeze.
+  """Planes before, at and after the freeze, by the gains that are remembered.
 
   Args:
     budget: what may be spent.
     before: planes of every matrix until then.
-    gains: (params, sizes) -> float32 [N, K - 1] as in `rounding.to_budget`.
   """
 
   def advance(params: Params, progress: jax.Array, _: Observed) -> Params:
@@ -87,7 +85,7 @@ def _advance(
     size = ledger.sizes(found)
     memory = params["precision"]
     now = jnp.float32(progress >= budget.freeze)
-    rounded = rounding.to_budget(gains(params, size), size, memory["budget"])
+    rounded = rounding.to_budget(memory["gain"], size, memory["budget"])
     planes = jnp.where(now > 0, rounded, before)
     kept = ledger.read(params, found, "planes")
     planes = jnp.where(memory["frozen"] > 0, kept, planes)
@@ -98,69 +96,77 @@ def _advance(
 
 
 def learned(budget: Budget) -> Precision:
-  """Chances of keeping each plane, learned by the gradient of self-play.
+  """Chances of each number of planes, by the gradient of self-play.
 
-  The loss gets dual * (expected bits - budget), and the multiplier rises while
-  more is expected than the budget allows (dual ascent) and falls below. Until
-  the freeze a matrix runs as the mean over its chances, between the numbers of
-  planes; then the likeliest planes fill the budget. The sharper the chances
-  have become by then, the less the weights change at the freeze.
+  Until the freeze a matrix runs as the mean over its chances, between the
+  numbers of planes. The gradient to a chance is what a plane is worth there; a
+  bit of it, remembered over some rounds, decides the next round's chances
+  (`filling`). The bits that are expected fall from those of most planes, by the
+  same share of the way in each round, to the budget at the freeze; then what is
+  worth most a bit fills it. The sharper the chances are by then, the less the
+  weights change at the freeze.
+
+  Chances are not parameters of the optimizer: Adam moves all logits by the same
+  step, whatever the gradient, and so they all fell together.
   """
+  cost = np.diff(ledger.BITS[: budget.most])  # of plane 2, 3, ... K
 
-  def read(params: Params) -> tuple[jax.Array, jax.Array]:
-    found = ledger.entries(params)
-    sharpness = ledger.read(params, found, "sharpness")
-    keep = ledger.read(params, found, "keep") * sharpness[:, None]
-    chances = adaptive.chances(keep)
-    return keep, ledger.expected_bits(chances, ledger.sizes(found))
+  def bits_of(size: np.ndarray) -> np.ndarray:
+    """Mean bits a weight that each plane costs: float32 [N, K - 1]."""
+    return np.float32(size[:, None] / size.sum() * cost)
 
   def start(params: Params, key: jax.Array) -> Params:
     del key
-    keep, _ = read(params)
     params = set_control(params, "planes", UNDECIDED)
-    return _memory(params, budget, jnp.zeros_like(keep))
+    reach = ledger.read(params, ledger.entries(params), "reach")
+    params = _memory(params, budget, jnp.zeros_like(reach))
+    return params | {
+      "precision": params["precision"] | {"price": jnp.zeros(())}
+    }
 
-  def penalty(params: Params) -> jax.Array:
-    _, bits = read(params)
-    memory = jax.lax.stop_gradient(params["precision"])
-    over = bits - memory["budget"]
-    return memory["dual"] * (1 - memory["frozen"]) * over
+  def observe(params: Params, gradient: Params) -> Observed:
+    return {"gain": -ledger.read(gradient, ledger.entries(params), "reach")}
 
-  def gains(params: Params, size: np.ndarray) -> jax.Array:
-    # The multiplier has charged for bytes: what counts is the chance alone,
-    # of the logits as they are, for sharp chances are all 0 or 1.
-    keep = ledger.read(params, ledger.entries(params), "keep")
-    reach = adaptive.reach(keep)[:, 1:]
-    cost = jnp.diff(jnp.asarray(ledger.BITS[: budget.most], jnp.float32))
-    return reach * cost * size[:, None]
-
-  settle = _advance(budget, UNDECIDED, gains)
+  settle = _advance(budget, UNDECIDED)
 
   def advance(
     params: Params, progress: jax.Array, observed: Observed
   ) -> Params:
-    _, bits = read(params)
+    found = ledger.entries(params)
+    size = ledger.sizes(found)
     memory = params["precision"]
-    rate = budget.dual_rate * (1 - memory["frozen"])
-    dual = memory["dual"] + rate * (bits - memory["budget"])
-    memory = memory | {"dual": jnp.maximum(dual, 0.0)}
+    gain = _remember(memory["gain"], observed["gain"])
+    # From the freeze on no gradient says anything.
+    gain = jnp.where(memory["frozen"] > 0, memory["gain"], gain)
     share = jnp.minimum(progress / budget.freeze, 1.0) if budget.freeze else 1.0
-    params = set_control(params, "sharpness", budget.sharpness**share)
+    top = ledger.BITS[budget.most - 1]
+    reach, price = filling.fill(
+      gain / bits_of(size),
+      size,
+      top + share * (memory["budget"] - top),
+      budget.sharpness**share,
+    )
+    params = ledger.write(params, found, "reach", reach)
+    memory = memory | {"gain": gain, "price": price}
     return settle(params | {"precision": memory}, progress, observed)
 
   def metrics(params: Params) -> dict[str, jax.Array]:
     values = _metrics(params)
-    keep, bits = read(params)
+    found = ledger.entries(params)
+    reach = ledger.read(params, found, "reach")
+    expected = ledger.expected_bits(
+      adaptive.chances(reach), ledger.sizes(found)
+    )
     frozen = params["precision"]["frozen"] > 0
-    expected = adaptive.reach(keep).sum(1)
-    return values | {
-      "precision/bits": jnp.where(frozen, values["precision/bits"], bits),
+    return {
+      "precision/bits": jnp.where(frozen, values["precision/bits"], expected),
       "precision/planes": jnp.where(
-        frozen, values["precision/planes"], expected
+        frozen, values["precision/planes"], 1 + reach.sum(1)
       ),
+      "precision/price": params["precision"]["price"],
     }
 
-  return Precision(start, penalty, None, None, advance, metrics)
+  return Precision(start, None, observe, None, advance, metrics)
 
 
 def _by_gain(
@@ -175,9 +181,7 @@ def _by_gain(
     first: (params, key) -> gains [N, K - 1] before anything is observed.
     observe: as in `Precision`, with gains [N, K - 1] under "gain".
   """
-  settle = _advance(
-    budget, float(budget.most), lambda params, _: params["precision"]["gain"]
-  )
+  settle = _advance(budget, float(budget.most))
 
   def advance(
     params: Params, progress: jax.Array, observed: Observed
@@ -185,8 +189,7 @@ def _by_gain(
     memory = params["precision"]
     gain = memory["gain"]
     if observe is not None:
-      fresh = (1 - _REMEMBERED) * observed["gain"]
-      memory = memory | {"gain": _REMEMBERED * gain + fresh}
+      memory = memory | {"gain": _remember(gain, observed["gain"])}
     return settle(params | {"precision": memory}, progress, observed)
 
   return Precision(
@@ -300,9 +303,7 @@ def measured(budget: Budget) -> Precision:
 
     return {"rise": jax.lax.map(rise, turn_of(params))}
 
-  settle = _advance(
-    budget, float(budget.most), lambda params, _: params["precision"]["gain"]
-  )
+  settle = _advance(budget, float(budget.most))
 
   def advance(params: Params, progress: jax.Array, seen: Observed) -> Params:
     memory = params["precision"]

@@ -20,30 +20,20 @@ RATIO = {k: v * math.sqrt(math.pi / 2) for k, v in digits.INIT_STEP.items()}
 _rounded = jax.lax.optimization_barrier
 
 UNDECIDED = 0.0  # number of planes
-KEEP = 2.0  # first logit of keeping a plane: 88 %
 
 
-def reach(keep: jax.Array) -> jax.Array:
-  """Probability of having at least 1, 2, ... K planes.
-
-  Plane k is kept with probability sigmoid(keep[k - 2]) where plane k - 1 is, so
-  it never rises with k.
+def chances(reach: jax.Array) -> jax.Array:
+  """Probability of having exactly 1, 2, ... K planes.
 
   Args:
-    keep: float32 [..., K - 1], logits.
+    reach: float32 [..., K - 1], of having at least 2, 3, ... K.
 
   Returns:
-    float32 [..., K], the first 1.
+    float32 [..., K].
   """
-  kept = jnp.cumprod(jax.nn.sigmoid(keep), axis=-1)
-  return jnp.concatenate([jnp.ones((*keep.shape[:-1], 1)), kept], axis=-1)
-
-
-def chances(keep: jax.Array) -> jax.Array:
-  """Probability of having exactly 1, 2, ... K planes: float32 [..., K]."""
-  at_least = reach(keep)
-  none = jnp.zeros((*keep.shape[:-1], 1))
-  return at_least - jnp.concatenate([at_least[..., 1:], none], axis=-1)
+  ends = (*reach.shape[:-1], 1)
+  at_least = jnp.concatenate([jnp.ones(ends), reach, jnp.zeros(ends)], axis=-1)
+  return at_least[..., :-1] - at_least[..., 1:]
 
 
 def quantizer(
@@ -56,26 +46,24 @@ def quantizer(
   `stretch` is learned. So a step that is not in use follows its weights.
 
   With groups, each of G blocks of neighbouring output features has a k of its
-  own: the controls and `keep` get a leading axis [G], and the scale is [1, O].
+  own: the controls get a leading axis [G], and the scale is [1, O].
   The steps stay the matrix's, so that nothing but the planes is freed: groups
   of the same k are, to the last bit, a matrix without groups.
 
   Params:
     planes: float32 [], k, a control: no gradient moves it. Starts at K. Where
       `learned`, 0 stands for undecided: then the weight is the mean over the
-      chances of k. Codes and bytes are of one k all the same: the last plane
-      whose chance, given those before it, is above one half.
+      chances of k. Codes and bytes are of one k all the same: the most that is
+      reached with a chance above one half.
     stretch: float32 [K], starts at 0.
-    keep: float32 [K - 1], only where `learned`: logits as in `reach`.
-    sharpness: float32 [], a control, only where `learned`: the chances are
-      those of `sharpness * keep`, so the higher it is, the less a weight that
-      is undecided lies between numbers of planes. Starts at 1.
+    reach: float32 [K - 1], a control, only where `learned`: chances of having
+      at least 2, 3, ... K planes, which never rise with k. Starts at 1.
 
   Gradient:
     To W and to `stretch` as in `digits` (LSQ), of the step in use. While k is
-    undecided it is that of the mean, so `keep` learns what a plane is worth at
-    the weight between: with two depths, exactly so where the loss is quadratic
-    and the chance one half.
+    undecided it is that of the mean, and that of `reach` says what a plane is
+    worth at the weight between: with two depths, exactly so where the loss is
+    quadratic and the chance one half.
 
   Args:
     planes: K, 1 to 5.
@@ -88,8 +76,7 @@ def quantizer(
 
   Source:
     LSQ: arXiv:1902.08153. A chain of chances over planes is close to CSQ
-    (arXiv:2212.02770), which sharpens its gates in the same way, and to SDQ
-    (arXiv:2206.04459); both choose binary bits.
+    (arXiv:2212.02770) and to SDQ (arXiv:2206.04459); both choose binary bits.
   """
   lowest = 2 if learned else 1
   if not lowest <= planes <= max(RATIO):
@@ -100,7 +87,7 @@ def quantizer(
   depths = range(1, planes + 1)
   ratios = np.array([RATIO[k] for k in depths], np.float32)
   tops = np.array([digits.max_code(k) for k in depths], np.float32)
-  names = {"planes", "stretch"} | ({"keep", "sharpness"} if learned else set())
+  names = {"planes", "stretch"} | ({"reach"} if learned else set())
 
   def init(weight: jax.Array) -> base.Params:
     base.to_float32(weight)
@@ -109,8 +96,7 @@ def quantizer(
       "stretch": jnp.zeros(planes, jnp.float32),
     }
     if learned:
-      numbers["keep"] = jnp.full((*of_each, planes - 1), KEEP, jnp.float32)
-      numbers["sharpness"] = jnp.ones(of_each, jnp.float32)
+      numbers["reach"] = jnp.ones((*of_each, planes - 1), jnp.float32)
     return numbers
 
   def units(weight: jax.Array, params: base.Params) -> jax.Array:
@@ -129,7 +115,7 @@ def quantizer(
     """k - 1: int32 [] or [G]."""
     chosen = jnp.round(params["planes"]).astype(int)
     if learned:
-      likely = 1 + jnp.sum(jnp.cumprod(params["keep"] > 0, axis=-1), axis=-1)
+      likely = 1 + jnp.sum(params["reach"] > 0.5, axis=-1)
       chosen = jnp.where(chosen < 1, likely, chosen)
     return jnp.clip(chosen, 1, planes) - 1
 
@@ -191,8 +177,7 @@ def quantizer(
     )
     if not learned:
       return chosen
-    sharpness = jax.lax.stop_gradient(params["sharpness"])
-    chance = _rounded(chances(sharpness[..., None] * params["keep"]))
+    chance = _rounded(chances(params["reach"]))
     mean = jnp.zeros(weight.shape, jnp.float32)
     for k in range(planes):
       one = rounded(weight, stretched[k], every[k], float(tops[k]))

@@ -25,7 +25,7 @@ from bitzero_jax.quant.ordered_sum import ordered_sum
 EPS = 1e-5
 
 # Numbers among `Params` that a schedule sets; no gradient moves them.
-CONTROLS = frozenset({"planes", "mix", "sharpness"})
+CONTROLS = frozenset({"planes", "mix", "reach"})
 
 Params = Any  # pytree of float32 arrays; {} when nothing is learned
 Coded = tuple[jax.Array, jax.Array]  # codes [I, O], scale [] or [1, O]

@@ -183,8 +183,7 @@ def test_gradient_passes_straight_through(case, dtype):
   assert jax.tree.structure(grad_params) == jax.tree.structure(params)
   for name, leaf in grad_params.items():
     assert bool(jnp.all(jnp.isfinite(leaf)))
-    still = CONTROLS | {"keep"}  # moves while planes are undecided alone
-    assert bool(jnp.any(leaf != 0)) == (name not in still)
+    assert bool(jnp.any(leaf != 0)) == (name not in CONTROLS)
 
 
 @every_case

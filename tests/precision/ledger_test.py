@@ -26,8 +26,8 @@ def test_what_is_written_is_read(make):
   assert after["quant"]["c"]["kernel"]["planes"].tolist() == [3, 1]
   planes = {"a/kernel": [1], "b/kernel": [2], "c/kernel": [3]}
   assert ledger.manifest(after) == planes
-  keep = ledger.read(after, found, "keep")
-  assert keep.shape == (4, 2)
+  reach = ledger.read(after, found, "reach")
+  assert reach.shape == (4, 2)
   assert (ledger.read(params, found, "planes") == 3).all()  # untouched
 
 
@@ -45,11 +45,11 @@ def test_groups_of_a_matrix_stand_one_after_the_other(make):
   assert quant["c"]["kernel"]["planes"].tolist() == [[1, 3], [2, 1]]
   wanted = {"a/kernel": [1, 2], "b/kernel": [3, 1], "c/kernel": [2, 3]}
   assert ledger.manifest(after) == wanted
-  assert ledger.read(after, found, "keep").shape == (8, 2)
-  keep = jnp.arange(16.0).reshape(8, 2)
-  after = ledger.write(params, found, "keep", keep)
-  assert after["quant"]["c"]["kernel"]["keep"].shape == (2, 2, 2)
-  np.testing.assert_array_equal(ledger.read(after, found, "keep"), keep)
+  assert ledger.read(after, found, "reach").shape == (8, 2)
+  reach = jnp.arange(16.0).reshape(8, 2)
+  after = ledger.write(params, found, "reach", reach)
+  assert after["quant"]["c"]["kernel"]["reach"].shape == (2, 2, 2)
+  np.testing.assert_array_equal(ledger.read(after, found, "reach"), reach)
   weights = 2.0625 * (16 + 64 + 8 + 8) + 4.5 * (16 + 8) + 5.5 * (64 + 8)
   assert float(ledger.mean_bits(values, size)) == np.float32(weights / 192)
 
