@@ -118,7 +118,9 @@ def test_groups_of_outputs_have_planes_of_their_own(
     "planes of groups of its outputs" in (folder / "report.html").read_text()
   )
   out = tmp_path / "model"
-  done = bitzero("export", f"--workdir={folder}", f"--out={out}")
+  done = bitzero(
+    "export", f"--workdir={folder}", "--format=packed", f"--out={out}"
+  )
   assert done.returncode == 2
   assert "config.precision.groups=4 must be 1 for export" in done.stderr
   assert not out.exists()
