@@ -87,10 +87,8 @@ def default() -> Any:
   c.precision.groups = 1  # of a kernel's output features, each with planes of
   # its own under a budget; divides the output width of every kernel
   c.precision.freeze = 0.5  # share of the run after which they stay
-  c.precision.sharpness = (
-    8.0  # learned: of the chances of planes at the freeze,
-  )
-  # from 1 on; the higher, the less weights lie between numbers of planes
+  c.precision.sharpness = 16.0  # learned: logit that a plane has won by then if
+  # a bit of it is always worth more than the mean, by as much as is usual
   c.precision.planes = ()  # planes of all kernels, one after the other, such as
   # (3, 2, 1), whatever `quant` says
   c.precision.planes_at = ()  # shares of the run at which the next begin

@@ -37,8 +37,8 @@ class Budget(NamedTuple):
     bits: mean stored bits a weight of the quantized matrices.
     most: K, planes of one matrix at most.
     freeze: share of the run after which the allocation stays.
-    sharpness: of learned chances at the freeze; until then it rises from 1, by
-      the same factor in each round.
+    sharpness: logit that a plane gains by the freeze whose worth a bit is, in
+      all rounds, as far above the mean as others are on the mean.
   """
 
   bits: float
@@ -54,10 +54,6 @@ def _memory(params: Params, budget: Budget, gain: jax.Array) -> Params:
     "gain": gain,
   }
   return params | {"precision": memory}
-
-
-def _remember(gain: jax.Array, observed: jax.Array) -> jax.Array:
-  return _REMEMBERED * gain + (1 - _REMEMBERED) * observed
 
 
 def _metrics(params: Params) -> dict[str, jax.Array]:
@@ -96,36 +92,35 @@ def _advance(
 
 
 def learned(budget: Budget) -> Precision:
-  """Chances of each number of planes, by the gradient of self-play.
+  """Chances of each number of planes, learned by the gradient of self-play.
 
   Until the freeze a matrix runs as the mean over its chances, between the
-  numbers of planes. The gradient to a chance is what a plane is worth there; a
-  bit of it, remembered over some rounds, decides the next round's chances
-  (`filling`). The bits that are expected fall from those of most planes, by the
-  same share of the way in each round, to the budget at the freeze; then what is
-  worth most a bit fills it. The sharper the chances are by then, the less the
-  weights change at the freeze.
+  numbers of planes. The gradient to a chance says what a bit of a plane is
+  worth there; each round's worths, over their spread, are added up, and the
+  sums are the logits of the next round's chances (`filling`). So a plane that
+  is worth more than others where it stands becomes likelier until it is worth
+  the same, or sure. The bits that are expected fall from those of most planes
+  to the budget, by as much in each round; at the freeze the likeliest planes
+  fill it.
 
-  Chances are not parameters of the optimizer: Adam moves all logits by the same
-  step, whatever the gradient, and so they all fell together.
+  Chances are no parameters of the optimizer: Adam moves every logit by the same
+  step, whatever its gradient, so that all would fall together.
   """
   cost = np.diff(ledger.BITS[: budget.most])  # of plane 2, 3, ... K
-
-  def bits_of(size: np.ndarray) -> np.ndarray:
-    """Mean bits a weight that each plane costs: float32 [N, K - 1]."""
-    return np.float32(size[:, None] / size.sum() * cost)
+  top = float(ledger.BITS[budget.most - 1])
 
   def start(params: Params, key: jax.Array) -> Params:
     del key
     params = set_control(params, "planes", UNDECIDED)
     reach = ledger.read(params, ledger.entries(params), "reach")
-    params = _memory(params, budget, jnp.zeros_like(reach))
-    return params | {
-      "precision": params["precision"] | {"price": jnp.zeros(())}
-    }
+    params = _memory(params, budget, reach)
+    more = {"logits": jnp.zeros_like(reach), "share": jnp.float32(0)}
+    return params | {"precision": params["precision"] | more}
 
   def observe(params: Params, gradient: Params) -> Observed:
-    return {"gain": -ledger.read(gradient, ledger.entries(params), "reach")}
+    found = ledger.entries(params)
+    bits = ledger.sizes(found)[:, None] * cost
+    return {"worth": -ledger.read(gradient, found, "reach") / bits}
 
   settle = _advance(budget, UNDECIDED)
 
@@ -135,35 +130,33 @@ def learned(budget: Budget) -> Precision:
     found = ledger.entries(params)
     size = ledger.sizes(found)
     memory = params["precision"]
-    gain = _remember(memory["gain"], observed["gain"])
-    # From the freeze on no gradient says anything.
-    gain = jnp.where(memory["frozen"] > 0, memory["gain"], gain)
     share = jnp.minimum(progress / budget.freeze, 1.0) if budget.freeze else 1.0
-    top = ledger.BITS[budget.most - 1]
-    reach, price = filling.fill(
-      gain / bits_of(size),
-      size,
-      top + share * (memory["budget"] - top),
-      budget.sharpness**share,
-    )
+    worth = observed["worth"] - observed["worth"].mean()
+    spread = jnp.maximum(jnp.mean(jnp.abs(worth)), 1e-30)
+    step = budget.sharpness * (share - memory["share"])  # 0 from the freeze on
+    logits = memory["logits"] + step * worth / spread
+    reach = filling.fill(logits, size, top + share * (memory["budget"] - top))
     params = ledger.write(params, found, "reach", reach)
-    memory = memory | {"gain": gain, "price": price}
+    memory = memory | {
+      "logits": logits,
+      "share": jnp.float32(share),
+      "gain": reach * jnp.asarray(cost * size[:, None], jnp.float32),
+    }
     return settle(params | {"precision": memory}, progress, observed)
 
   def metrics(params: Params) -> dict[str, jax.Array]:
     values = _metrics(params)
     found = ledger.entries(params)
     reach = ledger.read(params, found, "reach")
-    expected = ledger.expected_bits(
-      adaptive.chances(reach), ledger.sizes(found)
-    )
+    expected = adaptive.chances(reach), ledger.sizes(found)
     frozen = params["precision"]["frozen"] > 0
     return {
-      "precision/bits": jnp.where(frozen, values["precision/bits"], expected),
+      "precision/bits": jnp.where(
+        frozen, values["precision/bits"], ledger.expected_bits(*expected)
+      ),
       "precision/planes": jnp.where(
         frozen, values["precision/planes"], 1 + reach.sum(1)
       ),
-      "precision/price": params["precision"]["price"],
     }
 
   return Precision(start, None, observe, None, advance, metrics)
@@ -189,7 +182,8 @@ def _by_gain(
     memory = params["precision"]
     gain = memory["gain"]
     if observe is not None:
-      memory = memory | {"gain": _remember(gain, observed["gain"])}
+      fresh = (1 - _REMEMBERED) * observed["gain"]
+      memory = memory | {"gain": _REMEMBERED * gain + fresh}
     return settle(params | {"precision": memory}, progress, observed)
 
   return Precision(

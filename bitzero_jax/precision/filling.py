@@ -1,4 +1,4 @@
-"""Chances of planes that spend a budget: first on what is worth most a bit.
+"""Chances of planes that spend a budget, on what is likeliest first.
 
 Shapes: N = matrices, or their groups as in `ledger`; K = most planes.
 """
@@ -14,29 +14,21 @@ _STEPS = 50  # of the bisection: a float32 has 24 bits
 _SURE = 30.0  # a logit whose chance is 1 in float32
 
 
-def fill(
-  worth: jax.Array, size: np.ndarray, bits: jax.Array, sharpness: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-  """Keeps each plane by a chance that rises with what a bit of it is worth.
+def fill(logits: jax.Array, size: np.ndarray, bits: jax.Array) -> jax.Array:
+  """Chances of keeping each plane that rise with its logit, and spend `bits`.
 
-  Plane k is kept, where plane k - 1 is, with the probability sigmoid(sharpness
-  * (worth - price) / spread), where the spread is the mean distance of all
-  worths from their mean. The price is the multiplier of the budget: solved for,
-  and not climbed to, for what all planes cost is known.
+  Plane k is kept, where plane k - 1 is, with the probability sigmoid(logit -
+  level). The level, the same for all, is the multiplier of the budget: solved
+  for, and not climbed to, for what all planes cost is known.
 
   Args:
-    worth: float32 [N, K - 1], of one more bit a weight in plane 2, 3, ... K.
+    logits: float32 [N, K - 1], of plane 2, 3, ... K.
     size: float32 [N], weights.
     bits: float32 [], mean stored bits a weight that are expected of the result.
-    sharpness: float32 [], 0 for chances that are all alike.
 
   Returns:
-    reach, float32 [N, K - 1], chances of at least 2, 3, ... K planes; and the
-    price, float32 [].
+    reach, float32 [N, K - 1]: chances of at least 2, 3, ... K planes.
   """
-  middle = worth.mean()
-  spread = jnp.maximum(jnp.mean(jnp.abs(worth - middle)), 1e-12)
-  logits = sharpness * (worth - middle) / spread
 
   def reach(level: jax.Array) -> jax.Array:
     return jnp.cumprod(jax.nn.sigmoid(logits - level), axis=1)
@@ -50,6 +42,4 @@ def fill(
 
   ends = logits.min() - _SURE, logits.max() + _SURE
   low, high = jax.lax.fori_loop(0, _STEPS, halve, ends)
-  level = (low + high) / 2
-  price = middle + level * spread / jnp.maximum(sharpness, 1e-12)
-  return reach(level), price
+  return reach((low + high) / 2)

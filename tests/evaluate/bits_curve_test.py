@@ -34,7 +34,7 @@ def runs(tmp_path):
         budget,
         0.5,
         budget=budget,
-        sharpness=16.0,
+        sharpness=4.0,
       )
   return tmp_path
 
@@ -42,7 +42,7 @@ def runs(tmp_path):
 def test_arms_of_one_allocator_are_joined_and_others_stand_alone(runs):
   points = [bits_curve.point(arm) for arm in arms.read(runs)]
   found = sorted((p.bits, p.group) for p in points)
-  learned = "learned allocation, sharpness 16"
+  learned = "learned allocation, sharpness 4"
   assert found == [(2.0625, "one"), (2.6, learned), (3.0, learned)]
   (alone,) = (p for p in points if p.group == "one")
   assert alone.accuracy == pytest.approx((0.2, 0.3, 0.4))
@@ -60,7 +60,7 @@ def test_the_drawing_names_every_group_once(runs, tmp_path):
   assert bits_curve.main([str(out), str(runs)]) == 0
   text = out.read_text()
   ElementTree.fromstring(text)
-  assert text.count("<!-- learned allocation, sharpness 16 -->") == 1
+  assert text.count("<!-- learned allocation, sharpness 4 -->") == 1
   assert text.count("<!-- one -->") == 1
 
 

@@ -26,55 +26,59 @@ def seen(gain):
   return {"gain": jnp.float32(gain)}
 
 
+def worth(values):
+  return {"worth": jnp.float32(values)}
+
+
 def test_expected_bits_fall_to_the_budget_by_the_freeze(make):
   moves = allocation.learned(BUDGET)
   params = moves.start(make(), KEY)
   assert moves.metrics(params)["precision/bits"] == 5.5
   for progress, bits in ((0.125, 4.875), (0.25, 4.25), (0.375, 3.625)):
-    gain = jax.random.normal(KEY, (4, 2))
-    params = moves.advance(params, jnp.float32(progress), seen(gain))
+    values = jax.random.normal(KEY, (4, 2))
+    params = moves.advance(params, jnp.float32(progress), worth(values))
     found = moves.metrics(params)["precision/bits"]
     np.testing.assert_allclose(found, bits, rtol=1e-5)
   assert planes_of(params) == [0, 0, 0, 0]  # nothing is decided yet
   assert ledger.manifest(params) == {}
 
 
-def test_chances_rise_with_what_a_bit_is_worth(make):
-  """Of two stacked layers, alike but for their gains."""
+def test_worths_add_up_whatever_their_unit(make):
   moves = allocation.learned(BUDGET)
   params = moves.start(make(), KEY)
-  gain = [[0, 0], [0, 0], [3, 1], [1, 1]]
-  params = moves.advance(params, jnp.float32(0.25), seen(gain))
+  values = np.float32([[1, 0], [0, 0], [3, 1], [1, 2]])
+  far = values - 1
+  far *= 8 / np.abs(far).mean()
+  for number, unit in enumerate((1.0, 1e-6), 1):
+    progress = jnp.float32(number / 8)
+    params = moves.advance(params, progress, worth(unit * values))
+    np.testing.assert_allclose(
+      params["precision"]["logits"], number / 4 * far, rtol=1e-4, atol=1e-6
+    )
   reach = ledger.read(params, ledger.entries(params), "reach")
-  assert (reach[2] > reach[3]).all()
-  # A tenth of what is seen is taken over, and bytes divide it.
-  bits = 16 / 192 * 2.4375
-  assert float(params["precision"]["gain"][2, 0]) == pytest.approx(0.3)
-  price = float(params["precision"]["price"])
-  assert price < 0.3 / bits
+  assert reach[2, 0] > reach[3, 0] > reach[1, 0]
 
 
-def test_at_the_freeze_what_is_worth_most_fills_the_budget_and_stays(make):
+def test_at_the_freeze_the_likeliest_fill_the_budget_and_stay(make):
   moves = allocation.learned(BUDGET)
   params = moves.start(make(), KEY)
   advance = jax.jit(moves.advance)
-  gain = [[3, 3], [1, 1], [2, -1], [0, 0]]
-  params = advance(params, jnp.float32(0.4), seen(gain))
-  params = advance(params, jnp.float32(0.5), seen(gain))
-  # 192 weights: 128 are too many for a second plane in 3 bits. What gains
-  # nothing is taken last.
+  values = worth([[3, 3], [1, 1], [2, -1], [0, 0]])
+  params = advance(params, jnp.float32(0.4), values)
+  params = advance(params, jnp.float32(0.5), values)
+  # 192 weights: 128 are too many for a second plane in 3 bits.
   assert planes_of(params) == [3, 1, 3, 1]
   assert bits_of(params) <= 3.0
   assert params["precision"]["frozen"] == 1
   assert moves.metrics(params)["precision/planes"].tolist() == [3, 1, 3, 1]
-  other = advance(params, jnp.float32(0.6), seen(np.full((4, 2), 9.0)))
+  other = advance(params, jnp.float32(0.6), worth(np.eye(4, 2)))
   assert planes_of(other) == planes_of(params)
   np.testing.assert_array_equal(
-    other["precision"]["gain"], params["precision"]["gain"]
+    other["precision"]["logits"], params["precision"]["logits"]
   )
 
 
-def test_what_is_observed_is_what_a_plane_takes_off_the_loss(make):
+def test_a_plane_is_worth_what_it_takes_off_the_loss(make):
   moves = allocation.learned(BUDGET)
   params = moves.start(make(), KEY)
   quantizer = adaptive.quantizer(3, learned=True)
@@ -84,13 +88,14 @@ def test_what_is_observed_is_what_a_plane_takes_off_the_loss(make):
     made = tree.fake_quant_tree(quantizer, params["model"], params["quant"])
     return jnp.sum(slope * made["a"]["kernel"])
 
-  gain = moves.observe(params, jax.grad(loss)(params))["gain"]
+  found = moves.observe(params, jax.grad(loss)(params))["worth"]
   numbers = params["quant"]["a"]["kernel"]
   values = [
     float(loss(with_planes(params, numbers, k))) for k in (1.0, 2.0, 3.0)
   ]
-  np.testing.assert_allclose(gain[0], -np.diff(values), rtol=1e-3)
-  assert (gain[1:] == 0).all()
+  bits = slope.size * np.array([2.4375, 1.0])
+  np.testing.assert_allclose(found[0], -np.diff(values) / bits, rtol=1e-3)
+  assert (found[1:] == 0).all()
 
 
 def with_planes(params, numbers, planes):
