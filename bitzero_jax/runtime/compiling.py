@@ -13,6 +13,7 @@ _OPTIONS = {
 }
 
 
+@jax.transfer_guard("allow")  # constants are fetched into the program
 def compiled(traced: Any) -> Callable[..., Any]:
   """An executable from what `jax.jit(f).trace(...)` gives."""
   options = _OPTIONS.get(jax.default_backend(), {})
