@@ -128,6 +128,8 @@ def write_huggingface(model: Model, folder: Path, *_: None) -> Iterator[str]:
   dense = huggingface_write.is_dense(model)
   form = "as floats" if dense else "packed, one plane each"
   yield f"{folder}: {size:,} bytes of weights, kernels {form}"
+  if model.config.model.dtype != "float32":
+    yield f"  model.dtype={model.config.model.dtype!r}: the folder says float32"
 
 
 def longest_row(config: Any) -> int:

@@ -16,8 +16,10 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton as plgpu
 
-_ROWS = 16  # least rows of a product on tensor cores
-_HIDDEN = -1e30
+_ROWS = 16  # query heads of a product on tensor cores, at least and at most
+# It sums over at least 16: over slots, and over half a head.
+_LEAST_BLOCK, _LEAST_WIDTH = 16, 32
+_HIDDEN = -1e30  # no infinity: the difference of two must be a number
 
 
 def rotate(x: jax.Array, cos: jax.Array, sin: jax.Array) -> jax.Array:
@@ -26,6 +28,9 @@ def rotate(x: jax.Array, cos: jax.Array, sin: jax.Array) -> jax.Array:
   Args:
     x: [B, heads, H], bfloat16 or float32.
     cos, sin: [B, H / 2], float32.
+
+  Returns:
+    [B, heads, H] in the dtype of x.
   """
   left, right = jnp.split(x.astype(jnp.float32), 2, axis=-1)
   cos, sin = cos[:, None], sin[:, None]
@@ -53,10 +58,13 @@ def base(
 
   Returns:
     What was read, [B, N, H], and the cache with this token in it.
+
+  Raises:
+    ValueError: KV does not divide N.
   """
-  batch, heads, width = qkv.shape
+  batch, _, width = qkv.shape
   kv = keys.shape[2]
-  count = heads - 2 * kv
+  count = _query_heads(qkv, kv)
   turned = rotate(qkv[:, : count + kv], cos, sin)
   corner = (0, column, 0, 0)
   update = jax.lax.dynamic_update_slice
@@ -72,6 +80,16 @@ def base(
   weights = jax.nn.softmax(scores, axis=-1).astype(values.dtype)
   read = jnp.einsum("bkgs,bskh->bkgh", weights, values)
   return read.reshape(batch, count, width), keys, values
+
+
+def _query_heads(qkv: jax.Array, kv: int) -> int:
+  count = qkv.shape[1] - 2 * kv
+  if count < 1 or count % kv:
+    raise ValueError(
+      f"qkv must be [B, N + 2 KV, H] with N a multiple of KV={kv}, got shape "
+      f"{qkv.shape}"
+    )
+  return count
 
 
 def _kernel(count, kv, share, block, *refs):
@@ -141,6 +159,10 @@ def _kernel(count, kv, share, block, *refs):
   plgpu.store(read.at[row, pl.ds(first, _ROWS), all_], found, mask=mask)
 
 
+def _is_power_of_two(size: int, least: int) -> bool:
+  return size >= least and size & (size - 1) == 0
+
+
 def triton(
   qkv: jax.Array,
   keys: jax.Array,
@@ -160,21 +182,38 @@ def triton(
 
   Args:
     qkv, keys, values, seen, column, cos, sin: as for `base`; H is a power of
-      two, at least 32, and G at most 16.
-    share: query heads of a program, a divisor of G, None for G.
+      two, at least 32.
+    share: query heads of a program, a divisor of G and at most 16; None for
+      the largest.
     block: slots in one step, a power of two that divides S, at least 16.
     warps, stages: of a program.
     interpret: run on the CPU.
 
+  Returns:
+    As `base`.
+
   Raises:
-    ValueError: `block` does not divide S.
+    ValueError: KV does not divide N, or H, `share` or `block` is another.
   """
   batch, heads, width = qkv.shape
   slots, kv = keys.shape[1:3]
-  count = heads - 2 * kv
-  share = share or count // kv
-  if slots % block:
-    raise ValueError(f"block={block} must divide the {slots} slots")
+  count = _query_heads(qkv, kv)
+  shares = [n for n in range(1, _ROWS + 1) if count // kv % n == 0]
+  share = shares[-1] if share is None else share
+  if share not in shares:
+    raise ValueError(
+      f"share={share} must divide the {count // kv} query heads of a key head, "
+      f"and be at most {_ROWS}"
+    )
+  if not _is_power_of_two(width, _LEAST_WIDTH):
+    raise ValueError(
+      f"the head width {width} must be a power of two, at least {_LEAST_WIDTH}"
+    )
+  if not _is_power_of_two(block, _LEAST_BLOCK) or slots % block:
+    raise ValueError(
+      f"block={block} must be a power of two, at least {_LEAST_BLOCK}, and "
+      f"divide the {slots} slots"
+    )
   split = (*keys.shape[:3], 2, width // 2)
   outs = [
     jax.ShapeDtypeStruct((batch, count, width), qkv.dtype),

@@ -10,6 +10,7 @@ from bitzero_jax import config as config_lib
 from bitzero_jax import config_checks
 from bitzero_jax.config import default, from_dict, to_json
 from bitzero_jax.config_checks import CHOICES, KERNELS, TERNARY, validate
+from bitzero_jax.config_checks.entries import ENTRIES
 from bitzero_jax.curriculum.pool import EVICTION
 from bitzero_jax.curriculum.table import CURRICULA
 from bitzero_jax.language.levels import LEVELS
@@ -307,6 +308,41 @@ def test_names_here_are_the_names_in_the_tables():
 def test_what_does_not_fit_is_named(changes, words):
   message = complaint(changed(**changes))
   assert all(word in message for word in words), message
+
+
+def leaves(room, path=""):
+  for name, value in room.items():
+    if isinstance(value, dict):
+      yield from leaves(value, f"{path}{name}.")
+    else:
+      yield path + name, value
+
+
+TUPLES = [k for k, v in leaves(default().to_dict()) if type(v) is tuple]
+FLOATS = [k for k, v in leaves(default().to_dict()) if type(v) is float]
+
+
+def test_entries_of_every_tuple_are_checked():
+  assert set(ENTRIES) == set(TUPLES)
+
+
+@pytest.mark.parametrize("path", TUPLES)
+def test_entries_of_another_type_are_named(path):
+  others = [None, (1,), {"a": 1}, True, 1j, float("nan"), float("inf")]
+  others.append(1 if path == "language.levels" else "a")
+  if ENTRIES[path][1] == "finite numbers":
+    others.append(10**400)
+  for other in others:
+    for value in ((other,), (1, other), (1, other, "small")):
+      message = complaint(changed(**{path.replace(".", "__"): value}))
+      assert message.startswith(f"{path}={value!r} must hold ")
+
+
+@pytest.mark.parametrize("path", FLOATS)
+def test_every_number_is_finite(path):
+  for value in ("nan", "inf", "-inf"):
+    config = changed(**{path.replace(".", "__"): float(value)})
+    assert complaint(config) == f"{path}={value} must be finite"
 
 
 def test_rows_are_dealt_out_evenly_to_the_updates():

@@ -70,3 +70,6 @@ def test_what_a_folder_holds_is_said(tmp_path, quant, said):
   model = shipped.open_model(str(tmp_path / "run"), "last", None)
   (line,) = shipped.write_huggingface(model, tmp_path / "folder")
   assert line.endswith(said)
+  model.config.model.dtype = "bfloat16"
+  _, line = shipped.write_huggingface(model, tmp_path / "another")
+  assert line == "  model.dtype='bfloat16': the folder says float32"

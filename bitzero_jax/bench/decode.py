@@ -18,11 +18,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bitzero_jax.models import fused
+from bitzero_jax.models import fused, fused_parts, fused_weights
+from bitzero_jax.models.transformer import Transformer
 from pallas_kernels.ternary_matmul import api, layout, timing
 
 _DTYPE = jnp.bfloat16
 _REPEATS = 5
+_EPS, _THETA = Transformer.eps, Transformer.rope_theta
 NEAR = 0.06  # most relative distance of one layer's logits to plain XLA's
 
 
@@ -131,11 +133,14 @@ def variants(
   chosen = shape()
   say(f"drawing {kind} weights of {chosen}")
   weights = draw(chosen, kind == "packed", max(batches))
-  mine = truth = fused.floats()
+  mine = truth = fused_parts.floats(eps=_EPS)
   if kind == "packed":
-    truth = fused.packed(_DTYPE, kernels=False, implementation="base")
-    mine = fused.packed(_DTYPE, kernels=jax.default_backend() == "gpu")
-  integers = jax.jit(fused.integer_head)(weights.embedding)
+    truth = fused_parts.packed(
+      _DTYPE, eps=_EPS, kernels=False, implementation="base"
+    )
+    on_gpu = jax.default_backend() == "gpu"
+    mine = fused_parts.packed(_DTYPE, eps=_EPS, kernels=on_gpu)
+  integers = jax.jit(fused_weights.integer_head)(weights.embedding)
   for batch in batches:
     state = _state(chosen, batch, slots, tokens)
     given = jax.random.randint(
@@ -202,7 +207,7 @@ def _program(parts, weights, given, state):
   def run(weights, given, state):
     def step(carry, token):
       _, state = carry
-      logits, state = fused.decode(parts, weights, token, state)
+      logits, state = fused.decode(parts, weights, token, state, theta=_THETA)
       return (logits, state), jnp.argmax(logits, axis=-1)
 
     blank = jnp.zeros((given.shape[1], len(weights.embedding)), jnp.float32)

@@ -1,5 +1,7 @@
 """The numbers that a config may hold: each field's smallest and largest."""
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 from bitzero_jax.config_checks.require import get, require, within
@@ -47,9 +49,19 @@ RANGES = (
 
 def check_ranges(config: Any) -> None:
   """Every number alone."""
+  for path, value in _floats(config, ""):
+    require(math.isfinite(value), f"{path}={value} must be finite")
   for path in POSITIVE.split():
     value = get(config, path)
     require(value > 0, f"{path}={value} must be above 0")
   for paths, low, high in RANGES:
     for path in paths.split():
       within(config, path, low, high)
+
+
+def _floats(room: Any, path: str) -> Iterator[tuple[str, float]]:
+  for name, value in room.items():
+    if isinstance(value, float):
+      yield path + name, value
+    elif hasattr(value, "items"):
+      yield from _floats(value, f"{path}{name}.")

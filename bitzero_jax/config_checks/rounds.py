@@ -45,7 +45,7 @@ def check_practice(config: Any) -> None:
 
 def _check_rows(path: str, rows: Any) -> None:
   require(
-    len(rows) == 3 and all(type(r) is int and r >= 0 for r in rows),
+    len(rows) == 3 and all(count >= 0 for count in rows),
     f"{path}={rows} must be three row counts: D, A, I",
   )
 
@@ -53,7 +53,7 @@ def _check_rows(path: str, rows: Any) -> None:
 def _check_lengths(curriculum: Any) -> None:
   lengths = curriculum.lengths
   require(
-    all(math.isfinite(w) and w >= 0 for w in lengths),
+    all(weight >= 0 for weight in lengths),
     f"curriculum.lengths={lengths} must hold weights of at least 0",
   )
   require(
@@ -127,11 +127,7 @@ def _check_profile(config: Any) -> None:
   steps = config.profile.steps
   require(
     not steps
-    or (
-      len(steps) == 2
-      and all(type(step) is int for step in steps)
-      and 1 <= steps[0] <= steps[1] <= config.rounds
-    ),
+    or (len(steps) == 2 and 1 <= steps[0] <= steps[1] <= config.rounds),
     f"profile.steps={steps} must be the first and the last round of a trace, "
     f"in 1 ... rounds={config.rounds}",
   )

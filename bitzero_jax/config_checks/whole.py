@@ -3,6 +3,7 @@
 from typing import Any
 
 from bitzero_jax.config_checks.choices import CHOICES
+from bitzero_jax.config_checks.entries import check_entries
 from bitzero_jax.config_checks.language import check_language
 from bitzero_jax.config_checks.precision import (
   check_groups,
@@ -27,6 +28,7 @@ def validate(config: Any) -> None:
       value in allowed,
       f"{path}={value!r} must be one of {', '.join(allowed)}",
     )
+  check_entries(config)  # what follows compares them
   check_ranges(config)  # what follows divides by some of them
   check_language(config)
   check_seeds(config)

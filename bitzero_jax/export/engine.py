@@ -28,6 +28,10 @@ from bitzero_jax.export.gguf import EMBEDDING, Placed
 from bitzero_jax.export.model import EPS, Model
 from bitzero_jax.language.grammar import PAD
 
+# Inputs of products, by the names of ggml's graph; "-" and the block's number
+# follow, but for the last.
+NORMS = ("attn_norm", "attn_sub_norm", "ffn_norm", "ffn_sub_norm")
+LAST = "result_norm"
 # What two roundings of the same number may differ by, as a part of the largest
 # of its block; a code is 8e-3 of it.
 SLACK = 2e-5
@@ -51,7 +55,8 @@ def forward(
     (tokens int32 [B, T], heard=None) -> logits float32 [B, T, V]; a PAD column
     is read by none, and what comes out there means nothing. `heard` holds
     inputs of products by ggml's name, float32 [B, T, I], from `listener`:
-    an input that agrees with them to SLACK is rounded as they are.
+    an input that agrees with them to SLACK is rounded as they are. It raises
+    ValueError where `heard` has another name or another shape.
   """
   codes = {
     path: (matrix.codes, placed[path].scale)
@@ -76,16 +81,32 @@ def forward(
     x = _blocks(shape, product, norm, table[tokens], tokens, first, heard)
     x = norm("norm", x)
     grain = placed[EMBEDDING].carrier.activations
-    rounded = round_as(x, heard.get("result_norm"), grain)
+    rounded = round_as(x, heard.get(LAST), grain)
     return _once(jnp.matmul, rounded, table.T)
 
   def call(
     tokens: jax.Array, heard: Mapping[str, np.ndarray] | None = None
   ) -> np.ndarray:
+    _check_heard(heard or {}, model.config.model, tokens.shape)
     with jax.enable_x64(True):
       return np.asarray(run(numbers, tokens, dict(heard or {})))
 
   return call
+
+
+def _check_heard(
+  heard: Mapping[str, np.ndarray], shape: Any, rows: tuple[int, ...]
+) -> None:
+  """What had another name would go unheard; another shape would spread."""
+  widths = dict.fromkeys(NORMS, shape.width) | {"ffn_sub_norm": shape.hidden}
+  for name, inputs in heard.items():
+    norm, _, index = name.rpartition("-")
+    known = norm in NORMS and index in map(str, range(shape.layers))
+    if name != LAST and not known:
+      raise ValueError(f"heard {name!r}, which is no input of a product")
+    due = (*rows, widths.get(norm, shape.width))
+    if inputs.shape != due:
+      raise ValueError(f"heard {name} must be {due}, got shape {inputs.shape}")
 
 
 def _blocks(
@@ -145,7 +166,10 @@ def _to_unit_rms(x: jax.Array) -> jax.Array:
 
 
 def _angles(positions: np.ndarray, width: int, theta: float) -> Any:
-  """Cosines and sines [T, 1, H / 2]; ggml's product of a rate, step by step."""
+  """Cosines and sines, float32 [T, 1, H / 2], of positions [T].
+
+  The angles are ggml's: of each pair that of the one before, times a rate.
+  """
   rate = np.float32(theta ** (-2 / width))
   angle, angles = positions.astype(np.float32), []
   for _ in range(width // 2):
@@ -191,7 +215,7 @@ def round_as(
   """`round_inputs`, but as `theirs` are rounded where inputs agree to SLACK.
 
   Args:
-    x: [..., I] float32.
+    x: [..., I] float32; `activations` divides I where it is 32 or 256.
     theirs: the same inputs as llama.cpp had them, or None.
     activations: as in `Carrier`.
   """
@@ -209,7 +233,7 @@ def round_inputs(x: jax.Array, activations: int) -> jax.Array:
   """Inputs of a product as ggml rounds them, [..., I] float32.
 
   Args:
-    x: [..., I] float32.
+    x: [..., I] float32; `activations` divides I where it is 32 or 256.
     activations: as in `Carrier`.
   """
   if activations == 0:
@@ -222,7 +246,7 @@ def round_inputs(x: jax.Array, activations: int) -> jax.Array:
   # A quotient by a constant must not become a product with its inverse.
   up, down = optimization_barrier((_TOP / safe, safe / _TOP))
   codes = jnp.round(blocks * up)
-  if activations == 256:
+  if activations == 256:  # Q8_K keeps the inverse of what it multiplied by
     step = 1 / up
   else:
     step = down.astype(jnp.float16).astype(jnp.float32)

@@ -5,6 +5,8 @@ any other is refused by name.
 """
 
 import json
+import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +48,7 @@ _FAMILIES = {
     frozenset({"max_window_layers", "sliding_window"}),
   ),
 }
-_KINDS = {"full_attention"}  # layer_types
+_LAYER_TYPE = "full_attention"
 _FIXED_QUANT = {
   "quant_method": ("bitnet",),
   "use_rms_norm": (False, None),
@@ -109,8 +111,9 @@ def read_json(path: Path) -> dict[str, Any]:
     OSError: it cannot be read.
   """
   try:
-    found = json.loads(path.read_text())
-  except ValueError as error:  # of JSON, or of UTF-8
+    found = json.loads(path.read_text(encoding="utf-8"))
+  # Of JSON, or of UTF-8; or it is deeper than Python goes.
+  except (ValueError, RecursionError) as error:
     raise ValueError(f"{path} is broken: {error}") from None
   if not isinstance(found, dict):
     raise ValueError(f"{path} is broken: it holds no JSON object")
@@ -122,8 +125,10 @@ def _interpret(config: dict[str, Any]) -> Described:
   family = _FAMILIES[_one_of(config, "model_type", _FAMILIES)]
   _check_fixed(config, family.fixed)
   kinds = config.pop("layer_types", None)
-  if not (kinds is None or (isinstance(kinds, list) and set(kinds) <= _KINDS)):
-    raise ValueError(f"layer_types={kinds} must be 'full_attention' throughout")
+  if kinds is not None and not (
+    isinstance(kinds, list) and all(kind == _LAYER_TYPE for kind in kinds)
+  ):
+    raise ValueError(f"layer_types={kinds} must be {_LAYER_TYPE!r} throughout")
   options: dict[str, Any] = dict(family.options)
   for field, (name, kind) in _SIZES.items():
     options[name] = _number(config, field, kind)
@@ -143,6 +148,7 @@ def _interpret(config: dict[str, Any]) -> Described:
 
 
 def _check_head(config: dict[str, Any], width: int, heads: int) -> None:
+  """Heads share the width, whether the file says so or not."""
   if config.get("head_dim") is None:
     config.pop("head_dim", None)
     return
@@ -156,26 +162,35 @@ def _check_head(config: dict[str, Any], width: int, heads: int) -> None:
 
 def _rope(config: dict[str, Any]) -> tuple[float, RopeScaling | None]:
   """Base and scaling, from the fields of either age of `transformers`."""
-  old = _object(config, "rope_scaling")
-  rope = _object(config, "rope_parameters") or old or {}
-  if "rope_theta" in config:
-    rope["rope_theta"] = config.pop("rope_theta")
+  held = [_object(config, name) for name in ("rope_scaling", "rope_parameters")]
+  if all(held) and held[0] != held[1]:
+    raise ValueError("rope_scaling and rope_parameters must be the same")
+  rope = held[0] or held[1] or {}
+  # An older place, and an older name.
+  for field, given, old in (
+    ("rope_theta", config, "rope_theta"),
+    ("rope_type", rope, "type"),
+  ):
+    if old not in given:
+      continue
+    value = given.pop(old)
+    if rope.setdefault(field, value) != value:
+      raise ValueError(
+        f"{old}={value!r} and {field}={rope[field]!r} must be the same"
+      )
+  rope.setdefault("rope_type", "default")
   theta = _number(rope, "rope_theta", float)
-  kind = rope.pop("type", "default")
-  rope.setdefault("rope_type", kind)
   scaling = _SCALINGS[_one_of(rope, "rope_type", _SCALINGS)]
-  if scaling is None:
-    _refuse_rest(rope, frozenset())
-    return theta, None
-  kinds = scaling.__annotations__
+  kinds = scaling.__annotations__ if scaling else {}
   numbers = {name: _number(rope, name, kinds[name]) for name in kinds}
   _refuse_rest(rope, frozenset())
-  low, high = (numbers.get(f"{n}_freq_factor", 0) for n in ("low", "high"))
-  if scaling is Llama3 and high <= low:
+  made = scaling and scaling(**numbers)
+  if isinstance(made, Llama3) and made.high_freq_factor <= made.low_freq_factor:
     raise ValueError(
-      f"high_freq_factor={high} must be above low_freq_factor={low}"
+      f"high_freq_factor={made.high_freq_factor} must be above "
+      f"low_freq_factor={made.low_freq_factor}"
     )
-  return theta, scaling(**numbers)
+  return theta, made
 
 
 def _quantization(rest: dict[str, Any]) -> tuple[bool, bool]:
@@ -185,21 +200,26 @@ def _quantization(rest: dict[str, Any]) -> tuple[bool, bool]:
   _check_fixed(rest, _FIXED_QUANT)
   rest.setdefault("linear_class", "bitlinear")
   rest.setdefault("quantization_mode", "offline")
-  auto = _one_of(rest, "linear_class", ("bitlinear", "autobitlinear"))
+  kind = _one_of(rest, "linear_class", ("bitlinear", "autobitlinear"))
   mode = _one_of(rest, "quantization_mode", ("offline", "online"))
   _refuse_rest(rest, frozenset({"rms_norm_eps"}))  # of the norm not used
-  divides = auto == "bitlinear"
+  divides = kind == "bitlinear"
+  # "bitlinear" has packed kernels whatever the mode.
   return divides or mode == "offline", divides
 
 
 def _object(config: dict[str, Any], field: str) -> dict[str, Any] | None:
+  """Takes an object out of a config, which may say null or nothing."""
   value = config.pop(field, None)
   if value is None or isinstance(value, dict):
-    return value and dict(value)
+    return value
   raise ValueError(f"{field}={value!r} must be an object")
 
 
-def _one_of(config: dict[str, Any], field: str, allowed: Any) -> str:
+def _one_of(
+  config: dict[str, Any], field: str, allowed: Collection[str]
+) -> str:
+  """Takes a field out of a config, whose value must be one of those."""
   if field not in config:
     raise ValueError(f"lacks {field}")
   value = config.pop(field)
@@ -209,12 +229,14 @@ def _one_of(config: dict[str, Any], field: str, allowed: Any) -> str:
 
 
 def _number(config: dict[str, Any], field: str, kind: type) -> Any:
+  """Takes a number above 0 out of a config, int or float as `kind` says."""
   if field not in config:
     raise ValueError(f"lacks {field}")
   value = config.pop(field)
   kinds = (int,) if kind is int else (int, float)
-  if type(value) not in kinds or value <= 0:
-    name = "a whole number" if kind is int else "a number"
+  # JSON as Python reads it knows NaN and Infinity.
+  if type(value) not in kinds or not 0 < value <= sys.float_info.max:
+    name = "a whole number" if kind is int else "a finite number"
     raise ValueError(f"{field}={value!r} must be {name} above 0")
   return kind(value)
 
@@ -230,6 +252,7 @@ def _check_fixed(
 
 
 def _refuse_rest(config: dict[str, Any], silent: frozenset[str]) -> None:
+  """What is left in a config must be silent."""
   unknown = sorted(set(config) - silent)
   if unknown:
     raise ValueError(f"unknown field {unknown[0]!r}")

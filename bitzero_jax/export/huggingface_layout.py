@@ -44,7 +44,7 @@ def pack(codes: np.ndarray) -> np.ndarray:
 
 
 def unpack(data: np.ndarray) -> np.ndarray:
-  """The inverse of `pack`: uint8 [R, I] -> int8 [I, O]."""
+  """The inverse of `pack`: uint8 [R, I] -> int8 [I, O], 2 where it is none."""
   shifts = np.array([0, 2, 4, 6], np.uint8)[:, None, None]
   fields = (data[None] >> shifts) & 3
   return (fields.reshape(-1, data.shape[1]).astype(np.int8) - 1).T

@@ -4,7 +4,6 @@ BitNet b1.58 2B4T's layout is read as it is run there. Llama's and Qwen2's are
 read as latent weights in full precision: the start of ternary fine-tuning.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,8 +54,9 @@ def read(folder: Path) -> Imported:
 
   Raises:
     ValueError: a field is unknown or says what this project does not compute,
-      a tensor is missing, unknown, or of the wrong shape or dtype; or a file
-      was cut short; each by name, in one line. Or safetensors is missing.
+      a tensor is missing, unknown, of the wrong shape or dtype, or holds what
+      cannot be; the weights are there twice; or a file was cut short; each by
+      name, in one line. Or safetensors is missing.
     OSError: a file cannot be read.
   """
   described = huggingface_config.read(folder)
@@ -85,7 +85,7 @@ def _leaf(
   path: str,
   shape: tuple[int, ...],
 ) -> np.ndarray:
-  """One leaf as this project has it, float32."""
+  """One leaf as this project has it, float32: of `shape`, a kernel [I, O]."""
   name, kernel = layout.name_of(path), path.endswith("/kernel")
   stored = shape[::-1] if kernel else shape
   if not (kernel and described.packed):
@@ -98,18 +98,29 @@ def _leaf(
       "multiples of 4"
     )
   held = _tensor(files[name], name, (outputs // 4, inputs), _PACKED)
-  codes = layout.unpack(held).astype(np.float32)
+  codes = layout.unpack(held)
+  if codes.max() > 1:  # two bits have room for a fourth
+    raise ValueError(f"{files[name]}: {name} holds codes that are no trits")
   name = f"{name}_scale"
   scale = _tensor(files[name], name, (1,), _FLOATS).astype(np.float32)
+  if not np.isfinite(scale[0]) or (described.divides and scale[0] == 0):
+    raise ValueError(
+      f"{files[name]}: {name}={scale[0]} must be finite"
+      + (", and not 0" if described.divides else "")
+    )
   return codes / scale if described.divides else codes * scale
 
 
 def _files(folder: Path) -> dict[str, Path]:
   """Where each tensor lies."""
-  index = folder / layout.INDEX_FILE
+  index, path = folder / layout.INDEX_FILE, folder / layout.WEIGHTS_FILE
   if not index.exists():
-    path = folder / layout.WEIGHTS_FILE
-    return dict.fromkeys(_names(path), path)
+    with _opened(path) as file:
+      return dict.fromkeys(file.keys(), path)
+  if path.exists():
+    raise ValueError(
+      f"{folder} holds {path.name} and {index.name}: only one can be meant"
+    )
   named = read_json(index).get("weight_map")
   if not isinstance(named, dict):
     raise ValueError(f"{index} is broken: it lacks weight_map")
@@ -119,11 +130,6 @@ def _files(folder: Path) -> dict[str, Path]:
         f"{index}: {file!r} must be the name of a file beside it"
       )
   return {name: folder / file for name, file in named.items()}
-
-
-def _names(path: Path) -> Iterator[str]:
-  with _opened(path) as file:
-    yield from list(file.keys())
 
 
 def _tensor(
@@ -148,6 +154,7 @@ def _tensor(
 
 
 def _opened(path: Path) -> Any:
+  """A safetensors file, for `with`."""
   library = extras.need("safetensors")
   with path.open("rb"):
     pass  # a missing file is said as everywhere else

@@ -44,7 +44,8 @@ class Engine:
       threads: of the CPU.
 
     Raises:
-      ValueError: llama.cpp opens no such file, or llama-cpp-python is missing.
+      ValueError: llama.cpp opens no such file or has no room for the columns,
+        or llama-cpp-python is missing.
       OSError: it cannot be read.
     """
     with path.open("rb"):
@@ -62,6 +63,11 @@ class Engine:
     self._context = lib.llama_init_from_model(
       self._model, self._parameters(columns, threads)
     )
+    if not self._context:
+      lib.llama_model_free(self._model)
+      raise ValueError(
+        f"--model={path}: llama.cpp has no room for {columns} columns"
+      )
     self._vocabulary = lib.llama_model_get_vocab(self._model)
     self._memory = lib.llama_get_memory(self._context)
     self._batch = lib.llama_batch_init(columns, 0, 1)
@@ -98,7 +104,14 @@ class Engine:
 
     Returns:
       Logits at every column, float32 [T, V]; zero at PAD.
+
+    Raises:
+      ValueError: it has more columns than the engine was opened for.
     """
+    if len(row) > self._room:  # llama.cpp would write past its batch
+      raise ValueError(
+        f"a row of {len(row)} columns is longer than columns={self._room}"
+      )
     self._lib.llama_memory_clear(self._memory, True)
     self._next = self._room  # a shift back never leaves the positions
     found = np.zeros((len(row), self._width()), np.float32)

@@ -11,6 +11,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as managers
 
+from bitzero_jax.runtime import orphans
 from bitzero_jax.runtime.digest import digest
 
 FOLDER = "checkpoints"
@@ -28,7 +29,7 @@ class Checkpoints:
 
   A save that a kill interrupts is never seen by a later restore: orbax writes
   to a temporary folder and renames it when all is on disk. What it left is
-  deleted by whoever opens the folder next to write.
+  gone when the folder is open to write again.
   """
 
   def __init__(self, workdir: Path, *, create: bool = True):
@@ -36,6 +37,7 @@ class Checkpoints:
 
     Raises:
       FileNotFoundError: `create` is False and there is no such folder.
+      OSError: what a kill left cannot be deleted.
     """
     folder = Path(workdir).absolute() / FOLDER
     if not create and not folder.is_dir():
@@ -52,6 +54,8 @@ class Checkpoints:
     )
     # Processes save together. Who only reads may be alone.
     here = jax.process_index()
+    if create and here == 0:  # the others wait for it where orbax opens
+      _delete_torn(folder)
     together = ocp.options.MultiprocessingOptions()
     alone = ocp.options.MultiprocessingOptions(
       primary_host=here, active_processes={here}
@@ -64,7 +68,6 @@ class Checkpoints:
         preservation_policy=keep,
         best_fn=lambda metrics: metrics["score"],
         read_only=not create,
-        cleanup_tmp_directories=create,
         multiprocessing_options=together if create else alone,
       ),
     )
@@ -119,11 +122,10 @@ class Checkpoints:
       ValueError: the checkpoint has another structure.
       CheckpointError: it is damaged.
     """
-    damaged = f"checkpoint {step} cannot be read"
     shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-    saved = _trying(damaged, lambda: _shapes(self._manager.item_metadata(step)))
+    saved = _reading(step, lambda: _shapes(self._manager.item_metadata(step)))
     if not saved:
-      raise CheckpointError(f"{damaged}: nothing says what it holds")
+      raise CheckpointError(f"{_damaged(step)}: nothing says what it holds")
     wanted = _shapes(shapes)
     # Asked first: a read that fails half-way leaves orbax in disorder.
     for path in sorted(saved.keys() | wanted.keys()):
@@ -133,11 +135,11 @@ class Checkpoints:
           f"{wanted.get(path)} here"
         )
     args = ocp.args.StandardRestore(shapes)
-    state = _trying(damaged, lambda: self._manager.restore(step, args=args))
+    state = _reading(step, lambda: self._manager.restore(step, args=args))
     # Of an earlier version there is no digest.
     due = (self._manager.metadata(step).custom_metadata or {}).get(_DIGEST)
     if due is not None and int(digest(state)) != due:
-      raise CheckpointError(f"{damaged}: its bits have changed")
+      raise CheckpointError(f"{_damaged(step)}: its bits have changed")
     return state
 
   def read(self, step: int) -> dict[str, Any]:
@@ -148,9 +150,7 @@ class Checkpoints:
     Raises:
       CheckpointError: it is damaged.
     """
-    return _trying(
-      f"checkpoint {step} cannot be read", lambda: self._read(step)
-    )
+    return _reading(step, lambda: self._read(step))
 
   def _read(self, step: int) -> dict[str, Any]:
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
@@ -170,8 +170,8 @@ class Checkpoints:
     _trying("a checkpoint cannot be written", self._manager.wait_until_finished)
 
   def close(self) -> None:
-    """Waits, then frees the writer."""
-    self._manager.close()
+    """Waits, then frees the writer; raises as `wait` does."""
+    _trying("a checkpoint cannot be written", self._manager.close)
 
 
 def _trying(what: str, act: Callable[[], T]) -> T:
@@ -181,6 +181,15 @@ def _trying(what: str, act: Callable[[], T]) -> T:
   except Exception as error:
     said = " ".join(str(error).split()) or repr(error)
     raise CheckpointError(f"{what}: {said[:200]}") from error
+
+
+def _damaged(step: int) -> str:
+  return f"checkpoint {step} cannot be read"
+
+
+def _reading(step: int, act: Callable[[], T]) -> T:
+  with orphans.unheard():
+    return _trying(_damaged(step), act)
 
 
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
@@ -193,6 +202,17 @@ def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
     ): tuple(leaf.shape)
     for path, leaf in leaves
   }
+
+
+def _delete_torn(folder: Path) -> None:
+  """Deletes the saves that a kill cut off.
+
+  Orbax would do it in a thread of its own, for which only a save waits: where a
+  folder is closed without one and opened again, two threads delete the same, or
+  the older one deletes a save that is under way.
+  """
+  for torn in folder.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*"):
+    shutil.rmtree(torn)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ All files are JSON lines with a `step` (gradient updates done) on every line.
 Only the first process of a multi-host run should open a writer.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -102,14 +103,17 @@ class MetricsWriter:
     self._events.flush()
 
   def close(self) -> None:
-    self._log.close()
-    self._events.close()
+    try:
+      self._log.close()
+    finally:
+      self._events.close()
 
   def __enter__(self) -> "MetricsWriter":
     return self
 
-  def __exit__(self, *_: object) -> None:
-    self.close()
+  def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    with _first_told(kind):
+      self.close()
 
 
 class TaskLog:
@@ -136,8 +140,16 @@ class TaskLog:
   def __enter__(self) -> "TaskLog":
     return self
 
-  def __exit__(self, *_: object) -> None:
-    self.close()
+  def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    with _first_told(kind):
+      self.close()
+
+
+def _first_told(
+  kind: type[BaseException] | None,
+) -> contextlib.AbstractContextManager[None]:
+  """A file that could not be written cannot be closed: say the first error."""
+  return contextlib.suppress(*([] if kind is None else [OSError]))
 
 
 class _LineLog:

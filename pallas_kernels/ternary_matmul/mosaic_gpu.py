@@ -89,8 +89,7 @@ def forward(
   Args:
     x: [M, I], int8.
     words: [P, N / 64, K / 32, 128], int32, from `relayout.fragments`.
-    scale: [] or [1, O], float32.
-    x_scale: [M, 1], float32, or None for 1.
+    scale, x_scale: as for `base.ternary_matmul`.
     columns: O.
     out_dtype: bfloat16 or float32.
     tiles: None for the defaults.

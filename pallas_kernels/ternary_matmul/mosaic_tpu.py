@@ -115,10 +115,8 @@ def forward(
     x: [M, I], int8 or bfloat16.
     words: [P, K / 16, N], int32, from `relayout.int2_words`; or trits [P, K,
       N], int8, to compare with: what is left if unpacking costs nothing.
-    scale: [] or [1, O], float32.
-    x_scale: [M, 1], float32, or None for 1.
+    scale, x_scale, out_dtype: as for `base.ternary_matmul`.
     columns: O.
-    out_dtype: of the result.
     tiles: block sizes, None for the defaults.
     interpret: False, or `pltpu.InterpretParams()`.
 
@@ -173,9 +171,7 @@ def input_gradient(
     scale: [] or [1, O], float32. That of a column is multiplied into g, which
       is rounded to bfloat16 again.
     rows: I.
-    out_dtype: of the result.
-    tiles: block sizes, None for the defaults.
-    interpret: False, or `pltpu.InterpretParams()`.
+    out_dtype, tiles, interpret: as for `forward`.
 
   Returns:
     [M, I] in `out_dtype`.

@@ -18,7 +18,7 @@ from jax.experimental.pallas import triton as plgpu
 
 _LEAST = 1e-5  # of a row's largest magnitude, so that none is divided by 0
 _TOP = 127
-_WHOLE = 12582912.0
+_WHOLE = 12582912.0  # 1.5 * 2^23
 _TPU_ROWS = 32  # a whole tile of int8
 
 
@@ -79,8 +79,7 @@ def gated_base(
 
   Args:
     x: [M, 2 D], bfloat16 or float32; the gate's D features come first.
-    gain: [D], float32.
-    eps: added to the mean square.
+    gain, eps: as for `base`.
 
   Returns:
     codes [M, D] and scale [M, 1], as `base`.
@@ -122,6 +121,16 @@ def triton(
   """As `base`, or `gated_base`, a program a row, on a GPU.
 
   Sums run in another order.
+
+  Args:
+    x: [M, D], or [M, 2 D] where `gated`; bfloat16 or float32.
+    gain, eps: as for `base`.
+    gated: as `gated_base`.
+    warps: of a program.
+    interpret: run on the CPU.
+
+  Returns:
+    codes [M, D] and scale [M, 1], as `base`.
   """
   count, size = len(x), gain.shape[0]
   width = 1 << (size - 1).bit_length()

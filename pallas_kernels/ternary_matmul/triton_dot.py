@@ -115,14 +115,9 @@ def forward(
   Args:
     x: [M, I], int8 or bfloat16.
     words: [P, O, B / 4], int32, from `relayout.signed_words`; 16 divides O.
-    scale: [] or [1, O], float32.
-    x_scale: [M, 1], float32, or None for 1.
-    out_dtype: of the result.
-    residual: [M, O] in `out_dtype`, added to the rounded product, or None.
-    tiles: None for the defaults.
-    into: what the result is written over, as for `triton_gemv.forward`; with a
-      split it is never touched.
-    interpret: run on the CPU, with the twins of the inline PTX.
+    scale, x_scale, out_dtype: as for `base.ternary_matmul`.
+    residual, tiles, into, interpret: as for `triton_gemv.forward`; with a split
+      `into` is never touched.
 
   Returns:
     [M, O] in `out_dtype`.

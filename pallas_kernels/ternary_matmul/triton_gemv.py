@@ -99,9 +99,7 @@ def forward(
   Args:
     x: [M, I], int8, M at most 8.
     words: [P, O, W], int32, from `relayout.signed_words`.
-    scale: [] or [1, O], float32.
-    x_scale: [M, 1], float32, or None for 1.
-    out_dtype: of the result.
+    scale, x_scale, out_dtype: as for `base.ternary_matmul`.
     residual: [M, O] in `out_dtype`, added to the rounded product, or None.
     tiles: None for the defaults.
     into: [M, O] in `out_dtype`, what the result is written over: poison, for a

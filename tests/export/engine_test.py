@@ -82,6 +82,35 @@ def test_what_was_heard_reaches_every_product(small_config, mixed_model):
     np.testing.assert_array_equal(forward(tokens, {name: far}), alone)
 
 
+@pytest.mark.parametrize(
+  ("name", "shape", "said"),
+  [
+    (
+      "attn_norm-2",
+      (1, 7, 32),
+      "'attn_norm-2', which is no input of a product",
+    ),
+    ("attn_norm", (1, 7, 32), "'attn_norm', which is no input"),
+    ("result_norm-0", (1, 7, 32), "'result_norm-0', which is no input"),
+    (
+      "attn_norm-1",
+      (7, 32),
+      r"attn_norm-1 must be \(1, 7, 32\), got shape \(7",
+    ),
+    ("ffn_sub_norm-1", (1, 7, 32), r"ffn_sub_norm-1 must be \(1, 7, 64\)"),
+    ("result_norm", (1, 7, 1), r"result_norm must be \(1, 7, 32\)"),
+  ],
+)
+def test_what_is_heard_of_something_else_is_refused(
+  small_config, mixed_model, name, shape, said
+):
+  model = mixed_model(small_config())
+  forward = engine.forward(model, gguf.place(model))
+  tokens = jnp.asarray([[9, 8, 7, 17, 40, 2, 8]])
+  with pytest.raises(ValueError, match=said):
+    forward(tokens, {name: np.ones(shape, np.float32)})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("layers", [2, 6])
 def test_it_is_nearer_to_floats_than_training_is(

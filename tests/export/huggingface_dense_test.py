@@ -288,8 +288,17 @@ def test_another_tensor_is_refused_by_name(tmp_path, leaf, change, said):
 def test_a_broken_index_is_refused(tmp_path, index, said):
   model, params = dense("llama")
   write(tmp_path, model, "llama", params)
+  (tmp_path / layout.WEIGHTS_FILE).unlink()
   (tmp_path / layout.INDEX_FILE).write_text(index)
   with pytest.raises(ValueError, match=said):
+    huggingface_read.read(tmp_path)
+
+
+def test_weights_that_are_there_twice_are_refused(tmp_path):
+  model, params = dense("llama")
+  write(tmp_path, model, "llama", params, 2)
+  write(tmp_path, model, "llama", params)
+  with pytest.raises(ValueError, match="only one can be meant"):
     huggingface_read.read(tmp_path)
 
 

@@ -301,6 +301,31 @@ def test_what_is_unknown_is_refused_by_name(ours, tmp_path, change, said):
     huggingface_read.weights(huggingface_read.read(folder))
 
 
+@pytest.mark.parametrize(
+  ("kind", "suffix", "value", "said"),
+  [
+    ("bitlinear", "", 255, "q_proj.weight holds codes that are no trits"),
+    ("bitlinear", "_scale", 0.0, "_scale=0.0 must be finite, and not 0"),
+    ("bitlinear", "_scale", np.nan, "_scale=nan must be finite, and not 0"),
+    ("autobitlinear", "_scale", np.inf, "_scale=inf must be finite$"),
+  ],
+)
+def test_kernels_that_cannot_be_are_refused(
+  ours, tmp_path, kind, suffix, value, said
+):
+  from safetensors.numpy import load_file, save_file
+
+  folder = tmp_path / "changed"
+  shutil.copytree(ours[1], folder)
+  edit(folder, lambda c: c["quantization_config"].update(linear_class=kind))
+  tensors = load_file(folder / layout.WEIGHTS_FILE)
+  leaf = f"model.layers.1.self_attn.q_proj.weight{suffix}"
+  tensors[leaf] = np.full_like(tensors[leaf], value)
+  save_file(tensors, folder / layout.WEIGHTS_FILE)
+  with pytest.raises(ValueError, match=said):
+    huggingface_read.read(folder)
+
+
 def test_a_file_that_was_cut_short_is_refused(ours, tmp_path):
   folder = tmp_path / "short"
   shutil.copytree(ours[1], folder)

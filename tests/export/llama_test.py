@@ -133,6 +133,31 @@ def test_mixed_precision_has_the_logits_of_jax(
   assert root_mean_square(close) < 3e-2
 
 
+def test_a_row_that_has_no_room_is_refused(small_config, mixed_model, tmp_path):
+  model = mixed_model(small_config())
+  gguf.write(model, gguf.place(model), tmp_path / "x.gguf", context=COLUMNS)
+  with (
+    llama.Engine(tmp_path / "x.gguf", COLUMNS) as opened,
+    pytest.raises(
+      ValueError, match="row of 9 columns is longer than columns=8"
+    ),
+  ):
+    opened.read([5] * 9)
+
+
+def test_a_graph_with_other_inputs_is_told(small_config, mixed_model, tmp_path):
+  model = mixed_model(small_config())
+  gguf.write(model, gguf.place(model), tmp_path / "x.gguf", context=COLUMNS)
+  with Listener(tmp_path / "x.gguf", COLUMNS) as opened:
+    assert opened.hear([0, 0])[1] == {}
+    assert set(opened.hear([5, 6])[1]) == opened._names
+    opened._names.add("attn_norm-2")
+    with pytest.raises(
+      RuntimeError, match="other inputs than ours: attn_norm-2"
+    ):
+      opened.hear([5, 6])
+
+
 @pytest.mark.parametrize(("width", "layers"), [(256, 6), (512, 4)])
 def test_a_deep_model_has_the_logits_of_jax(
   small_config, mixed_model, tmp_path, width, layers

@@ -10,7 +10,7 @@ from pallas_kernels import decode_attention
 BATCH, HEADS, KV, WIDTH, SLOTS = 2, 4, 2, 32, 32
 
 
-def draw(dtype, column=19):
+def draw(dtype, column=19, heads=HEADS):
   rng = np.random.default_rng(0)
 
   def normal(*shape):
@@ -20,7 +20,7 @@ def draw(dtype, column=19):
   seen[:, column:] = 0
   angles = rng.uniform(0, 6, (BATCH, WIDTH // 2))
   return (
-    normal(BATCH, HEADS + 2 * KV, WIDTH),
+    normal(BATCH, heads + 2 * KV, WIDTH),
     normal(BATCH, SLOTS, KV, WIDTH),
     normal(BATCH, SLOTS, KV, WIDTH),
     jnp.asarray(seen),
@@ -49,9 +49,46 @@ def test_slots_that_are_not_seen_change_nothing():
   np.testing.assert_array_equal(read, again)
 
 
-def test_a_block_that_does_not_divide_the_slots_is_refused():
-  with pytest.raises(ValueError, match="block=24 must divide the 32 slots"):
-    decode_attention.triton(*draw(jnp.float32), block=24, interpret=True)
+def test_more_query_heads_than_a_program_holds_are_shared_out():
+  """24 of one key head: a program with all of them would leave 8 unread."""
+  given = draw(jnp.float32, heads=24 * KV)
+  wanted, *_ = decode_attention.base(*given)
+  got, *_ = decode_attention.triton(*given, block=16, interpret=True)
+  np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+  ("options", "said"),
+  [
+    ({"block": 24}, "block=24 must be a power of two, at least 16, and divide"),
+    ({"block": 64}, "block=64 must .* and divide the 32 slots"),
+    ({"block": 8}, "block=8 must be a power of two, at least 16"),
+    ({"share": 3}, "share=3 must divide the 2 query heads of a key head"),
+    ({"share": 0}, "share=0 must divide"),
+  ],
+)
+def test_a_cut_that_does_not_fit_is_refused(options, said):
+  cut = {"block": 16, **options}
+  with pytest.raises(ValueError, match=said):
+    decode_attention.triton(*draw(jnp.float32), **cut, interpret=True)
+
+
+@pytest.mark.parametrize(
+  "run", [decode_attention.base, decode_attention.triton]
+)
+def test_heads_that_cannot_be_grouped_are_refused(run):
+  for heads in (0, 3):
+    with pytest.raises(
+      ValueError, match="with N a multiple of KV=2, got shape"
+    ):
+      run(*draw(jnp.float32, heads=heads))
+
+
+def test_a_width_that_is_no_power_of_two_is_refused():
+  qkv, keys, values, *rest = draw(jnp.float32)
+  given = (qkv[..., :24], keys[..., :24], values[..., :24], *rest)
+  with pytest.raises(ValueError, match="the head width 24 must be a power of"):
+    decode_attention.triton(*given, block=16, interpret=True)
 
 
 def test_only_the_slot_of_the_token_is_written():

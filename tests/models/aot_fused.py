@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from bitzero_jax.bench import decode
-from bitzero_jax.models import fused
+from bitzero_jax.models import fused_parts
 from pallas_kernels.ternary_matmul import aot, api
 
 TOKENS, SLOTS = 4, 64
@@ -35,7 +35,7 @@ api.prepare = prepare  # there is no H100 here to ask the table about
 weights = described(lambda: decode.draw(shape, True, 1))
 state = described(lambda: decode._state(shape, 1, SLOTS, TOKENS))
 given = described(lambda: jnp.zeros((TOKENS, 1), jnp.int32))
-parts = fused.packed(jnp.bfloat16, kernels=True)
+parts = fused_parts.packed(jnp.bfloat16, eps=1e-5, kernels=True)
 with aot.described("triton_gemv"):
   text = decode._program(parts, weights, given, state).as_text() or ""
 # The loop's body is the computation that calls kernels.

@@ -5,13 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bitzero_jax.runtime import checkpoint
+from bitzero_jax.runtime import checkpoint, orphans
 
 
 def state(seed=0):
@@ -99,12 +100,28 @@ def test_a_torn_save_is_never_seen(tmp_path):
   (torn / "default").mkdir(parents=True)
   for create in (False, True):
     with checkpoint.opened(tmp_path, create=create) as checkpoints:
+      # Gone at once: whoever deleted it later could meet the next save of 2.
+      assert torn.exists() is not create
       assert checkpoints.last() == 1
       assert_same(checkpoints.restore(1, state()), state(1))
   with checkpoint.opened(tmp_path) as checkpoints:
     checkpoints.save(2, state(2), None)
     checkpoints.wait()
     assert_same(checkpoints.restore(2, state()), state(2))
+
+
+def test_what_fails_at_the_end_is_told_as_elsewhere(tmp_path, monkeypatch):
+  with (
+    pytest.raises(checkpoint.CheckpointError, match="be written: disk full"),
+    checkpoint.opened(tmp_path) as checkpoints,
+  ):
+    close = checkpoints._manager.close
+
+    def fail():
+      close()
+      raise OSError("disk full")
+
+    monkeypatch.setattr(checkpoints._manager, "close", fail)
 
 
 def without(name):
@@ -215,14 +232,59 @@ def test_changed_bits_are_noticed(tmp_path):
     checkpoints.restore(1, state(0))
 
 
-def test_a_checkpoint_that_was_cut_short_is_refused(tmp_path):
-  # Of one leaf: orbax leaves the reads of others to fail when nobody listens.
-  with checkpoint.opened(tmp_path) as checkpoints:
-    checkpoints.save(3, {"kernel": state()["params"]["kernel"]}, None)
-  for path in (tmp_path / checkpoint.FOLDER / "3").rglob("d/*"):
-    path.write_bytes(path.read_bytes()[:-10])
-  with (
-    checkpoint.opened(tmp_path, create=False) as checkpoints,
-    pytest.raises(checkpoint.CheckpointError, match="3 cannot be read"),
-  ):
-    checkpoints.read(3)
+def test_a_checkpoint_that_was_cut_short_is_refused_in_one_line(tmp_path):
+  """In a process of its own, whose last threads may end late."""
+  program = (
+    "import sys, time\n"
+    "import jax.numpy as jnp\n"
+    "from pathlib import Path\n"
+    "from bitzero_jax.runtime import checkpoint\n"
+    "workdir = Path(sys.argv[1])\n"
+    "state = {str(n): jnp.full((64, 64), n) for n in range(40)}\n"
+    "with checkpoint.opened(workdir) as checkpoints:\n"
+    "  checkpoints.save(3, state, None)\n"
+    "for path in (workdir / checkpoint.FOLDER / '3').rglob('d/*'):\n"
+    "  path.write_bytes(path.read_bytes()[:-10000])\n"
+    "for number in range(6):\n"
+    "  with checkpoint.opened(workdir, create=False) as checkpoints:\n"
+    "    try:\n"
+    "      if number % 2:\n"
+    "        checkpoints.read(3)\n"
+    "      checkpoints.restore(3, state)\n"
+    "    except checkpoint.CheckpointError as error:\n"
+    "      print(error)\n"
+    "time.sleep(0.5)\n"
+  )
+  done = subprocess.run(
+    [sys.executable, "-c", program, str(tmp_path)],
+    env=os.environ | {"JAX_PLATFORMS": "cpu"},
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  lines = done.stdout.splitlines()
+  assert len(lines) == 6
+  assert all(x.startswith("checkpoint 3 cannot be read: ") for x in lines)
+  assert "Event loop" not in done.stderr
+
+
+def test_only_reads_of_a_closed_loop_are_kept_quiet(monkeypatch):
+  told = []
+  monkeypatch.setattr(sys, "unraisablehook", told.append)
+
+  def report(error):
+    sys.unraisablehook(types.SimpleNamespace(exc_value=error))
+
+  with orphans.unheard():
+    report(RuntimeError("Event loop is closed"))
+    report(RuntimeError("other"))
+    report(ValueError("Event loop is closed"))
+  assert [str(x.exc_value) for x in told] == ["other", "Event loop is closed"]
+  report(RuntimeError("Event loop is closed"))
+  assert len(told) == 3
+  for _ in range(2):
+    with pytest.raises(KeyError), orphans.unheard():
+      raise KeyError
+  report(RuntimeError("Event loop is closed"))  # those that come late
+  report(RuntimeError("other"))
+  assert len(told) == 4

@@ -150,3 +150,24 @@ def test_task_log_keeps_programs_to_the_letter_and_resumes(tmp_path):
   lines = metrics.read(tmp_path / "tasks.jsonl")
   assert [line["step"] for line in lines] == [1, 1, 3]
   assert lines[0]["program"] == program
+
+
+@pytest.mark.parametrize("kind", [metrics.MetricsWriter, metrics.TaskLog])
+def test_the_error_of_a_full_disk_is_the_first(tmp_path, monkeypatch, kind):
+  """A line that could not be written fails again where the file is closed."""
+
+  def opened():
+    log = kind(tmp_path)
+    close = log._log.close
+
+    def full():
+      close()
+      raise OSError("no file is named here")
+
+    monkeypatch.setattr(log._log, "close", full)
+    return log
+
+  with pytest.raises(OSError, match=r"metrics\.jsonl is full"), opened():
+    raise OSError("metrics.jsonl is full")
+  with pytest.raises(OSError, match="no file is named here"), opened():
+    pass
