@@ -4,6 +4,7 @@ All files are JSON lines with a `step` (gradient updates done) on every line.
 Only the first process of a multi-host run should open a writer.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -108,8 +109,9 @@ class MetricsWriter:
   def __enter__(self) -> "MetricsWriter":
     return self
 
-  def __exit__(self, *_: object) -> None:
-    self.close()
+  def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    with _after(kind):
+      self.close()
 
 
 class TaskLog:
@@ -136,8 +138,16 @@ class TaskLog:
   def __enter__(self) -> "TaskLog":
     return self
 
-  def __exit__(self, *_: object) -> None:
-    self.close()
+  def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    with _after(kind):
+      self.close()
+
+
+def _after(
+  kind: type[BaseException] | None,
+) -> contextlib.AbstractContextManager[None]:
+  """What to close a file in: the first error is the one to tell."""
+  return contextlib.suppress(OSError) if kind else contextlib.nullcontext()
 
 
 class _LineLog:
