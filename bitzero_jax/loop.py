@@ -90,7 +90,8 @@ def train(config: Any, folder: Path) -> dict[str, float]:
       open_runs(config, plans, executor, judge, progress.note)
     )
     loop = _Loop(config, runs, executor, judge, progress, stop, started)
-    return loop.go(compiling, first, compile_round, starts)
+    with processes.unbroken(runs[0].last_good):
+      return loop.go(compiling, first, compile_round, starts)
 
 
 class _Loop:

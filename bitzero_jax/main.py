@@ -49,8 +49,9 @@ def _train_together(config: Any, options: argparse.Namespace) -> int:
   except BaseException as error:
     if not isinstance(error, SystemExit):
       traceback.print_exc()
-    processes.leave(2 if isinstance(error, SystemExit) else 1)
+    status = 2 if isinstance(error, SystemExit) else 1
   if status:
+    processes.part()
     processes.leave(status)
   return status
 

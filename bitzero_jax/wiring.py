@@ -172,10 +172,11 @@ def stages(traces: Traces, mesh: Mesh) -> Stages:
     )
     propose, solve, learn = propose.result(), solve.result(), learn.result()
   # What the host hands over is numpy where one device has all of it.
+  put = jax.device_put if mesh.size == 1 else lambda record: record
   return Stages(
     propose,
-    lambda state, outcome: solve(state, jax.device_put(outcome)),
-    lambda state, solved, graded: learn(state, solved, jax.device_put(graded)),
+    lambda state, outcome: solve(state, put(outcome)),
+    lambda state, solved, graded: learn(state, solved, put(graded)),
     mesh,
   )
 
