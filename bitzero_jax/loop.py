@@ -24,7 +24,7 @@ from bitzero_jax.parts import Trace
 from bitzero_jax.restored import start
 from bitzero_jax.run import Run, RunError
 from bitzero_jax.runs import check_engines, open_runs, plan_together
-from bitzero_jax.runtime import checkpoint, overview, processes, workdir
+from bitzero_jax.runtime import bucket, checkpoint, overview, processes, workdir
 from bitzero_jax.runtime.compiling import describe_cache
 from bitzero_jax.runtime.pace import Pace, Work, peak_mb
 from bitzero_jax.runtime.profile import Profile
@@ -54,6 +54,11 @@ def train(config: Any, folder: Path) -> dict[str, float]:
   """
   started = time.monotonic()
   build.build_mesh(config)
+  if config.profile.steps and bucket.is_address(folder):
+    raise ValueError(
+      f"profile.steps={config.profile.steps} needs a --workdir that is a folder, "
+      f"not {folder}"
+    )
   plans, first = plan_together(config, folder)
   starts = processes.from_first(
     lambda: [None if first else start(one.config) for one in plans]

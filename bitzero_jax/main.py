@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bitzero_jax import arguments
+from bitzero_jax.runtime import bucket
 
 
 def _train(options: argparse.Namespace, overrides: Sequence[str]) -> int:
@@ -31,7 +32,7 @@ def _train_here(config: Any, options: argparse.Namespace) -> int:
 
   try:
     with arguments.bad_input():
-      loop.train(config, Path(options.workdir))
+      loop.train(config, options.workdir)
   except loop.RunError as error:
     sys.stderr.write(f"bitzero: {error}\n")
     return 1
@@ -67,7 +68,7 @@ def _trained(options: argparse.Namespace) -> Iterator[Any]:
       yield model
     return
   which = options.checkpoint or "last"
-  with trained.opened(Path(options.workdir), which) as model:
+  with trained.opened(options.workdir, which) as model:
     updates = model.round * model.config.learn.updates
     if not config_lib.settled(model.config, updates):
       arguments.say(
@@ -97,7 +98,7 @@ def _evaluate(options: argparse.Namespace, overrides: Sequence[str]) -> int:
       else:
         evaluation = _practise_suite(model, options, overrides)
     if options.save:
-      trained.save(Path(options.workdir), evaluation)
+      trained.save(options.workdir, evaluation)
   return _print_scores(options, evaluation.scores)
 
 
@@ -163,7 +164,7 @@ def _report(options: argparse.Namespace) -> int:
     from bitzero_jax.evaluate import report
 
     defaults = config_lib.default().to_dict()
-    print(report.write_report(Path(options.workdir), defaults=defaults))
+    print(report.write_report(options.workdir, defaults=defaults))
   return 0
 
 
@@ -215,7 +216,7 @@ def _solve_by_practice(
     from bitzero_jax.practice import lines
 
     examples = puzzle.read_examples(options.examples)
-    folder = Path(options.workdir)
+    folder = options.workdir
     if options.keep is not None:
       practised.check_keep(Path(options.keep))
     with _trained(options) as model:
@@ -413,11 +414,9 @@ def main(words: Sequence[str] | None = None) -> int:
       parser.error(f"{text.partition('=')[0]} needs --practice=SECONDS")
     if text not in overrides or not text.startswith("--config."):
       parser.error(f"unknown argument {text!r}; see bitzero {options.verb} -h")
-  if "://" in (getattr(options, "workdir", None) or ""):
-    parser.error(
-      f"--workdir={options.workdir} must be a folder: a run adds lines to its "
-      "files, which buckets cannot; mount the bucket"
-    )
+  if getattr(options, "workdir", None) is not None:
+    with arguments.bad_input():
+      options.workdir = bucket.locate(options.workdir)
   if "distributed" in options:
     arguments.check_distributed(options)
   if "model" in options:

@@ -11,12 +11,14 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as managers
 
+from bitzero_jax.runtime import bucket
 from bitzero_jax.runtime.digest import digest
 
 FOLDER = "checkpoints"
 T = TypeVar("T")
 _DIGEST = "digest"  # of the state, in a checkpoint's own metadata
 _METADATA = "_CHECKPOINT_METADATA"  # orbax's name of that file
+_COMMITTED = "commit_success.txt"  # its last file, in a bucket
 
 
 class CheckpointError(OSError):
@@ -37,7 +39,7 @@ class Checkpoints:
     Raises:
       FileNotFoundError: `create` is False and there is no such folder.
     """
-    folder = Path(workdir).absolute() / FOLDER
+    folder = bucket.absolute(workdir) / FOLDER
     if not create and not folder.is_dir():
       raise FileNotFoundError(f"{folder} does not exist: nothing was trained")
     keep = managers.AnyPreservationPolicy(
@@ -220,9 +222,14 @@ def set_aside(workdir: Path) -> list[int]:
   written. Those before a whole one are old, and a kill cut their deletion off:
   it is done now. Only one process may do this, before any opens the folder.
 
+  In a bucket objects are whole or not there, and orbax deletes what is not
+  complete.
+
   Returns:
     The rounds that are now called N.damaged.
   """
+  if bucket.is_address(workdir):
+    return []
   heads = _heads(workdir)
   newest = max((round_ for round_, head in heads if head), default=-1)
   damaged = []
@@ -242,9 +249,13 @@ def _heads(workdir: Path) -> list[tuple[int, bool]]:
   names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
   found = []
   for round_ in sorted(int(name) for name in names if name.isdigit()):
+    inside = folder / str(round_)
     try:
-      head = json.loads((folder / str(round_) / _METADATA).read_text())
+      head = json.loads((inside / _METADATA).read_text())
     except (OSError, ValueError):
+      head = None
+    # A folder gets its name when it is complete; there are none in a bucket.
+    if bucket.is_address(workdir) and not (inside / _COMMITTED).exists():
       head = None
     found.append((round_, isinstance(head, dict)))
   return found

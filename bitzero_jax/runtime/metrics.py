@@ -14,6 +14,8 @@ from typing import Any
 
 import tensorboardX
 
+from bitzero_jax.runtime import bucket
+
 METRICS_FILE = "metrics.jsonl"
 TASKS_FILE = "tasks.jsonl"
 GRADED_FILE = "graded.jsonl"
@@ -36,7 +38,7 @@ def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     FileNotFoundError: there is no such file.
     ValueError: a line before the last one is not a JSON object.
   """
-  path = pathlib.Path(path)
+  path = bucket.locate(path)
   texts = path.read_bytes().splitlines()
   lines = []
   for number, text in enumerate(texts, start=1):
