@@ -79,13 +79,17 @@ def unbroken(last_good: Callable[[], str]) -> Iterator[None]:
   try:
     yield
   except jax.errors.JaxRuntimeError as error:
-    if count() == 1 or part():  # then it is an error like any other
+    if count() == 1:
       raise
     said = str(error).strip().splitlines()[0][:_WORD]
+    # First of all: where process 0 is gone, JAX ends this one in a moment.
     sys.stderr.write(
-      f"bitzero: process {jax.process_index()} has lost another one ({said}); "
-      f"{last_good()}\n"
+      f"bitzero: process {jax.process_index()} could not go on with the others "
+      f"({said}); {last_good()}\n"
     )
+    sys.stderr.flush()
+    if part():  # then it is an error like any other
+      raise
     leave(1)
 
 
