@@ -24,10 +24,15 @@ from bitzero_jax.parts import Trace
 from bitzero_jax.restored import start
 from bitzero_jax.run import Run, RunError
 from bitzero_jax.runs import check_engines, open_runs, plan_together
-from bitzero_jax.runtime import checkpoint, overview, processes, workdir
+from bitzero_jax.runtime import (
+  checkpoint,
+  overview,
+  processes,
+  profile,
+  workdir,
+)
 from bitzero_jax.runtime.compiling import describe_cache
 from bitzero_jax.runtime.pace import Pace, Work, peak_mb
-from bitzero_jax.runtime.profile import Profile
 from bitzero_jax.runtime.progress import Progress
 from bitzero_jax.runtime.stop import Stop
 from bitzero_jax.state import KINDS, LoopState, Start
@@ -54,6 +59,7 @@ def train(config: Any, folder: Path) -> dict[str, float]:
   """
   started = time.monotonic()
   build.build_mesh(config)
+  profile.check(folder, config.profile.steps)
   plans, first = plan_together(config, folder)
   starts = processes.from_first(
     lambda: [None if first else start(one.config) for one in plans]
@@ -90,7 +96,8 @@ def train(config: Any, folder: Path) -> dict[str, float]:
       open_runs(config, plans, executor, judge, progress.note)
     )
     loop = _Loop(config, runs, executor, judge, progress, stop, started)
-    return loop.go(compiling, first, compile_round, starts)
+    with processes.unbroken(runs[0].last_good):
+      return loop.go(compiling, first, compile_round, starts)
 
 
 class _Loop:
@@ -117,7 +124,7 @@ class _Loop:
     self.work = Work(
       *build.rows_a_round(config), tasks=config.propose.candidates
     )
-    self.profile = Profile(
+    self.profile = profile.Profile(
       runs[0].plan.folder, config.profile.steps, progress.note
     )
     self.split = jax.jit(lambda state: seeds.apart(state, len(runs)))

@@ -20,6 +20,7 @@ from bitzero_jax.commands import (
   verify,
 )
 from bitzero_jax.commands.compiled import keep_compiled
+from bitzero_jax.runtime import bucket
 
 # Each imports JAX only once it runs, so that `verify` does without.
 _VERBS = {
@@ -49,11 +50,9 @@ def main(words: Sequence[str] | None = None) -> int:
       parser.error(f"{text.partition('=')[0]} needs --practice=SECONDS")
     if text not in overrides or not text.startswith("--config."):
       parser.error(f"unknown argument {text!r}; see bitzero {options.verb} -h")
-  if "://" in (getattr(options, "workdir", None) or ""):
-    parser.error(
-      f"--workdir={options.workdir} must be a folder: a run adds lines to its "
-      "files, which buckets cannot; mount the bucket"
-    )
+  if getattr(options, "workdir", None) is not None:
+    with arguments.bad_input():
+      options.workdir = bucket.locate(options.workdir)
   if "distributed" in options:
     arguments.check_distributed(options)
   if "model" in options:

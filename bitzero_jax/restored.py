@@ -11,7 +11,7 @@ from flax import traverse_util
 from bitzero_jax import config as config_lib
 from bitzero_jax.export.model import transformer
 from bitzero_jax.models import leaves
-from bitzero_jax.runtime import checkpoint, workdir
+from bitzero_jax.runtime import bucket, checkpoint, workdir
 from bitzero_jax.state import Start
 
 _LOG = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ def start(config: Any) -> Start | None:
   """
   if not config.start:
     return None
-  folder = Path(config.start)
+  folder = bucket.locate(config.start)
   if not workdir.is_run(folder):
     folder = workdir.of_seed(folder, config.seed)
   if not workdir.is_run(folder):

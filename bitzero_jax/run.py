@@ -19,6 +19,7 @@ from bitzero_jax.language import render
 from bitzero_jax.quant import tree
 from bitzero_jax.quant.tree import TensorRow
 from bitzero_jax.runtime import (
+  bucket,
   checkpoint,
   metrics,
   overview,
@@ -168,18 +169,23 @@ class Run:
       files: closes it.
       step: updates done; lines past it are dropped.
     """
-    folder, measure = self.plan.folder, self.plan.config.heldout.primary
+    measure = self.plan.config.heldout.primary
     resume_step = (step or -1) if self.plan.resumed else None
+    logs = metrics.TASKS_FILE, metrics.GRADED_FILE
+    self._spool = files.enter_context(
+      bucket.Spool(self.plan.folder, (metrics.METRICS_FILE, *logs))
+    )
+    here = self._spool.here
     self._metrics = files.enter_context(
-      metrics.MetricsWriter(folder, resume_step=resume_step)
+      metrics.MetricsWriter(here, resume_step=resume_step)
     )
     self._tasks, self._graded = (
       files.enter_context(
-        metrics.TaskLog(folder, resume_step=resume_step, file=file)
+        metrics.TaskLog(here, resume_step=resume_step, file=file)
       )
-      for file in (metrics.TASKS_FILE, metrics.GRADED_FILE)
+      for file in logs
     )
-    for line in metrics.read(folder / metrics.METRICS_FILE):
+    for line in metrics.read(here / metrics.METRICS_FILE):
       self._before = max(self._before, line["seconds"])
       found = primary.score(measure, line)
       if found is not None and self._settled(line["step"]):
@@ -261,7 +267,12 @@ class Run:
       RunError: this or the save before cannot be written.
     """
     self._describe_tensors(state)
+    self._copy()
     self._saving(lambda: self.checkpoints.save(number, state, self.score))
+
+  def _copy(self) -> None:
+    """Before the checkpoint: what is past the last one is dropped."""
+    self._spool.copy()
 
   def finish_saving(self) -> None:
     """Waits for what was begun; raises as `save` does."""

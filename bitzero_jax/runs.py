@@ -142,6 +142,9 @@ class Follower(Run):
   def open(self, files: contextlib.ExitStack, step: int) -> None:
     pass
 
+  def _copy(self) -> None:
+    pass
+
   def sit(self, params: Any, step: int) -> dict[str, float]:
     return {}
 

@@ -1,5 +1,6 @@
 """From a run, or from a packed file, to a file that runs elsewhere."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from bitzero_jax.export import (
 from bitzero_jax.export import model as model_lib
 from bitzero_jax.export.model import Model
 from bitzero_jax.language import levels
+from bitzero_jax.runtime import bucket
 
 
 def check(format: str, out: Path, kind: str | None, head: str | None) -> None:
@@ -40,7 +42,9 @@ def check(format: str, out: Path, kind: str | None, head: str | None) -> None:
       raise ValueError(f"--{name}={value} must be one of {', '.join(allowed)}")
 
 
-def open_model(workdir: str | None, which: str, file: str | None) -> Model:
+def open_model(
+  workdir: str | os.PathLike[str] | None, which: str, file: str | None
+) -> Model:
   """What is to be shipped, from one of two places.
 
   Args:
@@ -55,7 +59,7 @@ def open_model(workdir: str | None, which: str, file: str | None) -> Model:
   if file is not None:
     return packed.read(Path(file))
   assert workdir is not None
-  config, params, number = restored.restore(Path(workdir), which)
+  config, params, number = restored.restore(bucket.locate(workdir), which)
   if not config_lib.settled(config, number * config.learn.updates):
     raise ValueError(
       f"--workdir={workdir}: at round {number} of {config.rounds} precision "

@@ -172,10 +172,11 @@ def stages(traces: Traces, mesh: Mesh) -> Stages:
     )
     propose, solve, learn = propose.result(), solve.result(), learn.result()
   # What the host hands over is numpy where one device has all of it.
+  put = jax.device_put if mesh.size == 1 else lambda record: record
   return Stages(
     propose,
-    lambda state, outcome: solve(state, jax.device_put(outcome)),
-    lambda state, solved, graded: learn(state, solved, jax.device_put(graded)),
+    lambda state, outcome: solve(state, put(outcome)),
+    lambda state, solved, graded: learn(state, solved, put(graded)),
     mesh,
   )
 
@@ -192,33 +193,22 @@ def host(
     seeds: of the stages.
   """
   asked = _Host(judge, background, stages.mesh)
-  in_turn = _in_turn(stages.mesh)
   next_key = jax.jit(seeds_lib.each(following_key, seeds))
 
   def begin(state: LoopState) -> LoopState:
-    proposed = in_turn(stages.propose(state))
+    proposed = stages.propose(state)
     return dataclasses.replace(state, key=next_key(state), proposed=proposed)
 
   def step(state: LoopState) -> Done:
     outcome = asked.outcome(state.proposed)
-    solved, answers = in_turn(stages.solve(state, outcome))
-    proposed = in_turn(stages.propose(state))
+    solved, answers = stages.solve(state, outcome)
+    proposed = stages.propose(state)
     graded = asked.grades(mesh_lib.rows_here(answers))
     asked.start(proposed)
     state, metrics, trace = stages.learn(state, solved, graded)
     return dataclasses.replace(state, proposed=proposed), metrics, trace
 
   return Round(begin, step, lambda: asked.waited)
-
-
-def _in_turn(mesh: Mesh) -> Callable[[Any], Any]:
-  """What to do with a program's results before the next one is begun.
-
-  A CPU runs several programs at once on its devices. Two that each wait for
-  other devices may then wait for each other for ever, so one is waited for.
-  """
-  on_cpu = mesh.devices.flat[0].platform == "cpu"
-  return jax.block_until_ready if on_cpu and mesh.size > 1 else lambda x: x
 
 
 class _Host:

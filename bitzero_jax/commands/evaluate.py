@@ -31,7 +31,7 @@ def run(options: argparse.Namespace, overrides: Sequence[str]) -> int:
       else:
         evaluation = _practise_suite(model, options, overrides)
     if options.save:
-      trained.save(Path(options.workdir), evaluation)
+      trained.save(options.workdir, evaluation)
   return _print_scores(options, evaluation.scores)
 
 

@@ -20,7 +20,7 @@ def opened(options: argparse.Namespace) -> Iterator[Any]:
       yield model
     return
   which = options.checkpoint or "last"
-  with trained.opened(Path(options.workdir), which) as model:
+  with trained.opened(options.workdir, which) as model:
     updates = model.round * model.config.learn.updates
     if not config_lib.settled(model.config, updates):
       arguments.say(

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from bitzero_jax import arguments
 
@@ -14,5 +13,5 @@ def run(options: argparse.Namespace, _: Sequence[str]) -> int:
     from bitzero_jax.evaluate import report
 
     defaults = config_lib.default().to_dict()
-    print(report.write_report(Path(options.workdir), defaults=defaults))
+    print(report.write_report(options.workdir, defaults=defaults))
   return 0

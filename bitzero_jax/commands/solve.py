@@ -42,7 +42,7 @@ def _by_practice(options: argparse.Namespace, overrides: Sequence[str]) -> int:
     from bitzero_jax.practice import lines
 
     examples = puzzle.read_examples(options.examples)
-    folder = Path(options.workdir)
+    folder = options.workdir
     if options.keep is not None:
       practised.check_keep(Path(options.keep))
     with model_lib.opened(options) as model:

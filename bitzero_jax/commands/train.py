@@ -4,7 +4,6 @@ import argparse
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from bitzero_jax import arguments
@@ -25,7 +24,7 @@ def _here(config: Any, options: argparse.Namespace) -> int:
 
   try:
     with arguments.bad_input():
-      loop.train(config, Path(options.workdir))
+      loop.train(config, options.workdir)
   except loop.RunError as error:
     sys.stderr.write(f"bitzero: {error}\n")
     return 1
@@ -43,7 +42,8 @@ def _together(config: Any, options: argparse.Namespace) -> int:
   except BaseException as error:
     if not isinstance(error, SystemExit):
       traceback.print_exc()
-    processes.leave(2 if isinstance(error, SystemExit) else 1)
+    status = 2 if isinstance(error, SystemExit) else 1
   if status:
+    processes.part()
     processes.leave(status)
   return status

@@ -43,7 +43,7 @@ from bitzero_jax.evaluate.run_record import (
   environment_table,
   key_numbers,
 )
-from bitzero_jax.runtime import metrics
+from bitzero_jax.runtime import bucket, metrics
 from bitzero_jax.runtime.workdir import EVALUATIONS_FOLDER
 
 REPORT_FILE = "report.html"
@@ -71,7 +71,7 @@ def write_report(
     ValueError: `metrics.jsonl` is missing or holds no line, or one of the
       files is not the JSON that it should be.
   """
-  workdir = pathlib.Path(workdir).resolve()
+  workdir = bucket.absolute(bucket.locate(workdir))
   path = workdir / metrics.METRICS_FILE
   if not path.is_file():
     raise ValueError(f"{path} is missing: nothing to report on")
@@ -134,8 +134,9 @@ def write_report(
   )
   report = workdir / REPORT_FILE
   fresh = workdir / (REPORT_FILE + ".new")
-  fresh.write_text(page, encoding="utf-8")
-  os.replace(fresh, report)
+  with bucket.telling(report):
+    fresh.write_text(page, encoding="utf-8")
+    fresh.replace(report)
   return report
 
 

@@ -9,15 +9,17 @@ from typing import Any, TypeVar
 
 import jax
 import orbax.checkpoint as ocp
+from etils import epath
 from orbax.checkpoint import checkpoint_managers as managers
 
-from bitzero_jax.runtime import orphans
+from bitzero_jax.runtime import bucket, orphans
 from bitzero_jax.runtime.digest import digest
 
 FOLDER = "checkpoints"
 T = TypeVar("T")
 _DIGEST = "digest"  # of the state, in a checkpoint's own metadata
 _METADATA = "_CHECKPOINT_METADATA"  # orbax's name of that file
+_COMMITTED = "commit_success.txt"  # its last file, in a bucket
 
 
 class CheckpointError(OSError):
@@ -39,7 +41,7 @@ class Checkpoints:
       FileNotFoundError: `create` is False and there is no such folder.
       OSError: what a kill left cannot be deleted.
     """
-    folder = Path(workdir).absolute() / FOLDER
+    folder = bucket.absolute(workdir) / FOLDER
     if not create and not folder.is_dir():
       raise FileNotFoundError(f"{folder} does not exist: nothing was trained")
     keep = managers.AnyPreservationPolicy(
@@ -212,7 +214,7 @@ def _delete_torn(folder: Path) -> None:
   the older one deletes a save that is under way.
   """
   for torn in folder.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*"):
-    shutil.rmtree(torn)
+    epath.Path(torn).rmtree()  # of a folder and of an address
 
 
 @contextlib.contextmanager
@@ -240,9 +242,14 @@ def set_aside(workdir: Path) -> list[int]:
   written. Those before a whole one are old, and a kill cut their deletion off:
   it is done now. Only one process may do this, before any opens the folder.
 
+  In a bucket objects are whole or not there, and orbax deletes what is not
+  complete.
+
   Returns:
     The rounds that are now called N.damaged.
   """
+  if bucket.is_address(workdir):
+    return []
   heads = _heads(workdir)
   newest = max((round_ for round_, head in heads if head), default=-1)
   damaged = []
@@ -262,9 +269,13 @@ def _heads(workdir: Path) -> list[tuple[int, bool]]:
   names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
   found = []
   for round_ in sorted(int(name) for name in names if name.isdigit()):
+    inside = folder / str(round_)
     try:
-      head = json.loads((folder / str(round_) / _METADATA).read_text())
+      head = json.loads((inside / _METADATA).read_text())
     except (OSError, ValueError):
+      head = None
+    # A folder gets its name when it is complete; there are none in a bucket.
+    if bucket.is_address(workdir) and not (inside / _COMMITTED).exists():
       head = None
     found.append((round_, isinstance(head, dict)))
   return found

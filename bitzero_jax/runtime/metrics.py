@@ -14,6 +14,8 @@ from typing import Any
 
 import tensorboardX
 
+from bitzero_jax.runtime import bucket
+
 METRICS_FILE = "metrics.jsonl"
 TASKS_FILE = "tasks.jsonl"
 GRADED_FILE = "graded.jsonl"
@@ -36,7 +38,7 @@ def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     FileNotFoundError: there is no such file.
     ValueError: a line before the last one is not a JSON object.
   """
-  path = pathlib.Path(path)
+  path = bucket.locate(path)
   texts = path.read_bytes().splitlines()
   lines = []
   for number, text in enumerate(texts, start=1):
@@ -112,7 +114,7 @@ class MetricsWriter:
     return self
 
   def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-    with _first_told(kind):
+    with _after(kind):
       self.close()
 
 
@@ -141,15 +143,15 @@ class TaskLog:
     return self
 
   def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-    with _first_told(kind):
+    with _after(kind):
       self.close()
 
 
-def _first_told(
+def _after(
   kind: type[BaseException] | None,
 ) -> contextlib.AbstractContextManager[None]:
-  """A file that could not be written cannot be closed: say the first error."""
-  return contextlib.suppress(*([] if kind is None else [OSError]))
+  """What to close a file in: the first error is the one to tell."""
+  return contextlib.suppress(OSError) if kind else contextlib.nullcontext()
 
 
 class _LineLog:

@@ -5,10 +5,11 @@ it, a signal, a failure, a folder's state, goes through here. Of one process all
 of this is nothing.
 """
 
+import contextlib
 import os
 import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TypeVar
 
 import jax
@@ -18,6 +19,7 @@ from orbax.checkpoint import multihost
 
 T = TypeVar("T")
 _PATIENCE_MS = 3_600_000  # for the slowest process to compile
+_FAREWELL_MS = 30_000  # for the others to say why they stop
 _WORD = 512  # bytes of what a process says
 # Whoever asks the other processes asks for the transfers as well.
 _ASKED = jax.transfer_guard("allow")
@@ -50,6 +52,45 @@ def leave(status: int) -> NoReturn:
   """
   sys.stderr.flush()
   os._exit(status)
+
+
+def part() -> bool:
+  """Waits a moment for the others to stop as well; whether all do.
+
+  JAX aborts who outlives process 0, so none leaves before all have said why.
+  """
+  try:
+    wait = multihost.get_barrier_sync_fn()
+    wait(key="bitzero/part", timeout_ms=_FAREWELL_MS)
+  except Exception:  # of every class, by what became of the others
+    return False
+  return True
+
+
+@contextlib.contextmanager
+def unbroken(last_good: Callable[[], str]) -> Iterator[None]:
+  """Ends this process, with a line, where another one is gone.
+
+  At once: whatever else is to be closed may wait for it.
+
+  Args:
+    last_good: says which checkpoint stands.
+  """
+  try:
+    yield
+  except jax.errors.JaxRuntimeError as error:
+    if count() == 1:
+      raise
+    said = str(error).strip().splitlines()[0][:_WORD]
+    # First of all: where process 0 is gone, JAX ends this one in a moment.
+    sys.stderr.write(
+      f"bitzero: process {jax.process_index()} could not go on with the others "
+      f"({said}); {last_good()}\n"
+    )
+    sys.stderr.flush()
+    if part():  # then it is an error like any other
+      raise
+    leave(1)
 
 
 def count() -> int:

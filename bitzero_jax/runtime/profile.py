@@ -10,7 +10,21 @@ from pathlib import Path
 
 import jax
 
+from bitzero_jax.runtime import bucket
+
 FOLDER = "profile"
+
+
+def check(workdir: Path, window: tuple[int, ...]) -> None:
+  """Asks, before any work, whether the rounds of a window can be traced there.
+
+  Raises:
+    ValueError: the profiler cannot write into a bucket.
+  """
+  if window and bucket.is_address(workdir):
+    raise ValueError(
+      f"profile.steps={window} needs a folder as --workdir, not {workdir}"
+    )
 
 
 class Profile:

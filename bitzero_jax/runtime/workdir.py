@@ -13,6 +13,7 @@ from typing import Any
 import jax
 
 from bitzero_jax.config import BESIDE
+from bitzero_jax.runtime import bucket
 
 CONFIG_FILE = "config.json"
 ENVIRONMENT_FILE = "environment.json"
@@ -38,12 +39,10 @@ def check(workdir: Path, config: dict[str, Any]) -> bool:
       other things in it, or holds a run with another config; the message names
       the first difference.
   """
-  nearest = next(p for p in (workdir, *workdir.parents) if p.exists())
-  if not nearest.is_dir():
-    where = "" if nearest == workdir else f": {nearest}"
-    raise ValueError(f"--workdir={workdir}{where} is not a folder")
-  if not os.access(nearest, os.W_OK | os.X_OK):
-    raise ValueError(f"--workdir={workdir}: {nearest} cannot be written")
+  if bucket.is_address(workdir):
+    bucket.check(workdir)
+  else:
+    _check_disk(workdir)
   if not is_run(workdir):
     # A kill inside `begin` may leave its unfinished file.
     if workdir.is_dir() and {p.name for p in workdir.iterdir()} - {_UNFINISHED}:
@@ -61,6 +60,15 @@ def check(workdir: Path, config: dict[str, Any]) -> bool:
       "choose another --workdir, or the same config to resume"
     )
   return True
+
+
+def _check_disk(workdir: Path) -> None:
+  nearest = next(p for p in (workdir, *workdir.parents) if p.exists())
+  if not nearest.is_dir():
+    where = "" if nearest == workdir else f": {nearest}"
+    raise ValueError(f"--workdir={workdir}{where} is not a folder")
+  if not os.access(nearest, os.W_OK | os.X_OK):
+    raise ValueError(f"--workdir={workdir}: {nearest} cannot be written")
 
 
 def of_seed(workdir: Path, seed: int) -> Path:
@@ -117,17 +125,19 @@ def begin(workdir: Path, config: str) -> None:
   Raises:
     OSError: the folder cannot be written.
   """
-  workdir.mkdir(parents=True, exist_ok=True)
-  temporary = workdir / _UNFINISHED
-  temporary.write_text(config)
-  os.replace(temporary, workdir / CONFIG_FILE)
+  with bucket.telling(workdir):
+    workdir.mkdir(parents=True, exist_ok=True)
+    temporary = workdir / _UNFINISHED
+    temporary.write_text(config)
+    temporary.replace(workdir / CONFIG_FILE)
 
 
 def write_json(path: Path, value: Any) -> None:
   """Writes indented JSON, whole or not at all."""
   temporary = path.with_suffix(".unfinished")
-  temporary.write_text(json.dumps(value, indent=2) + "\n")
-  os.replace(temporary, path)
+  with bucket.telling(path):
+    temporary.write_text(json.dumps(value, indent=2) + "\n")
+    temporary.replace(path)
 
 
 def check_engine(workdir: Path, engine: str) -> None:

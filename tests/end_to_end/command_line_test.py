@@ -69,8 +69,8 @@ def refused(done):
       "--process=2 must be in 0 ... --processes - 1 = 1",
     ),
     (
-      ["train", "--config=x.py", "--workdir=gs://bucket/run"],
-      "--workdir=gs://bucket/run must be a folder",
+      ["train", "--config=x.py", "--workdir=s3://bucket/run"],
+      "--workdir=s3://bucket/run must be a folder or gs://BUCKET/FOLDER",
     ),
     (["report", "--workdir=x", "--fast"], "unknown argument '--fast'"),
     (["solve", "--workdir=x"], "examples"),

@@ -38,10 +38,11 @@ sys.exit(main.main(sys.argv[2:]))
   ("most", "said", "last"),
   [
     (40_000, "a checkpoint cannot be written: ", 2),
-    (1_000, "graded.jsonl: File too large", 2),  # written before metrics
+    (8_000, "metrics.jsonl: File too large", 2),
+    (1_000, "graded.jsonl: File too large", 2),
     (100_000, "a file of the run: File too large", 6),  # the report
   ],
-  ids=["checkpoint", "lines", "report"],
+  ids=["checkpoint", "metrics", "grades", "report"],
 )
 def test_a_full_disk_stops_the_run(
   bitzero, experiment, straight, same, tmp_path, most, said, last

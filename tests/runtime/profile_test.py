@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from bitzero_jax.runtime.profile import Profile
+from bitzero_jax.runtime.profile import Profile, check
 
 
 def traced_rounds(folder):
@@ -39,6 +39,13 @@ def test_a_window_is_traced(tmp_path, ran, traced):
   assert traced_rounds(tmp_path) == traced
   (line,) = said
   assert f"rounds {traced[0]} to {traced[-1]}: {tmp_path / 'profile'}" in line
+
+
+def test_a_bucket_takes_no_trace(tmp_path):
+  check(tmp_path, (3, 4))
+  check("gs://bucket/run", ())
+  with pytest.raises(ValueError, match=r"steps=\(3, 4\) needs a folder"):
+    check("gs://bucket/run", (3, 4))
 
 
 def test_without_a_window_nothing_is_written(tmp_path):
