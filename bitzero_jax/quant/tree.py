@@ -109,9 +109,10 @@ def together(
     apply = _by_layer(function(_pick(quantizer, paths[0])), rows[paths[0]][0])
     same = [rows[path] for path in paths]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *same)
-    done = jax.vmap(apply)(*stacked)
-    for i, path in enumerate(paths):
-      result[path] = jax.tree.map(lambda leaf, i=i: leaf[i], done)
+    leaves, form = jax.tree.flatten(jax.vmap(apply)(*stacked))
+    # An index for each path would have a gradient as large as the stack.
+    for path, *parts in zip(paths, *map(jnp.unstack, leaves), strict=True):
+      result[path] = jax.tree.unflatten(form, parts)
   return result
 
 

@@ -115,6 +115,25 @@ def test_gradients_reach_kernels_steps_and_the_rest():
     assert bool(jnp.any(leaf != 0))
 
 
+def test_the_gradient_makes_no_stack_for_each_kernel():
+  """As an index for each would, of zeros around one part."""
+  params = {f"layer_{i}": {"kernel": jnp.ones((4, 3))} for i in range(5)}
+
+  def loss(params):
+    quantized = fake_quant_tree(make("absmean"), params, {})
+    return sum(jnp.sum(i * leaf) for i, leaf in enumerate(_leaves(quantized)))
+
+  made = [str(jax.make_jaxpr(f)(params)) for f in (loss, jax.grad(loss))]
+  forward, both = (jaxpr.count(" pad[") for jaxpr in made)
+  assert forward == both
+  for i, leaf in enumerate(_leaves(jax.grad(loss)(params))):
+    np.testing.assert_array_equal(leaf, np.full((4, 3), i))
+
+
+def _leaves(tree):
+  return [tree[name]["kernel"] for name in sorted(tree)]
+
+
 def test_the_table_counts_every_leaf():
   rows = {row.path: row for row in describe_tree(_mixed, _params())}
   assert list(rows) == [
