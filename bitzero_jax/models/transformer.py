@@ -347,7 +347,7 @@ class Transformer(nn.Module):
 
   def _stack(self, path, *leaves) -> jax.Array:
     """One leaf of all layers, spread as each is: TPUs had gathered them all."""
-    keys = [getattr(key, "key", getattr(key, "name", None)) for key in path]
+    keys = [str(getattr(k, "key", getattr(k, "name", ""))) for k in path]
     if keys[-1] in ("codes", "value"):  # of `product.Integers`
       keys.pop()
     names = axes.of_parameter(keys) if leaves[0].ndim == 2 else ()
