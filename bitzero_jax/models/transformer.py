@@ -17,6 +17,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from bitzero_jax.models import axes
 from bitzero_jax.models import cache as cache_lib
 from bitzero_jax.models.attention import Attention
 from bitzero_jax.models.layers import (
@@ -329,7 +330,7 @@ class Transformer(nn.Module):
     """The first `count` blocks, of which one is compiled."""
     held = self.variables["params"]
     layers = [held[f"layers_{index}"] for index in range(count)]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *layers)
+    stacked = jax.tree_util.tree_map_with_path(self._stack, *layers)
     block = self.clone(remat="none", parent=None)._block(parent=None)
 
     def step(carry, layer):
@@ -343,6 +344,15 @@ class Transformer(nn.Module):
       # A loop keeps what it is told to: nothing can be merged across its turns.
       step = jax.checkpoint(step, prevent_cse=False, policy=REMAT[self.remat])
     return jax.lax.scan(step, (x, cache), (stacked, jnp.arange(count)))[0]
+
+  def _stack(self, path, *leaves) -> jax.Array:
+    """One leaf of all layers, spread as each is: TPUs had gathered them all."""
+    keys = [str(getattr(k, "key", getattr(k, "name", ""))) for k in path]
+    if keys[-1] in ("codes", "value"):  # of `product.Integers`
+      keys.pop()
+    names = axes.of_parameter(keys) if leaves[0].ndim == 2 else ()
+    names = names or (None,) * leaves[0].ndim
+    return self.place(jnp.stack(leaves), None, *names)
 
 
 def _check_matrix(tokens: jax.Array) -> None:

@@ -251,3 +251,22 @@ def test_a_loop_over_blocks_and_remat_compute_the_same(options):
     both(other),
     both(model),
   )
+
+
+def test_layers_of_a_loop_lie_as_each_of_them_does():
+  placed = set()
+
+  def place(x, *names):
+    placed.add((x.shape, names))
+    return x
+
+  model, params = build(layers=3, width=8, hidden=24, heads=2, kv_heads=1)
+  looped = model.clone(scan=True, place=place)
+  run(looped, params, draw(2, 5))
+  assert {
+    ((2, 8, 4), (None, "embed", "heads")),  # keys and values
+    ((2, 8, 8), (None, "heads", "embed")),
+    ((2, 8, 24), (None, "embed", "mlp")),
+    ((2, 24, 8), (None, "mlp", "embed")),
+    ((2, 8), (None, None)),  # norms
+  } <= placed
