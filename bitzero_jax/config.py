@@ -88,7 +88,7 @@ def default() -> Any:
   # its own under a budget; divides the output width of every kernel
   c.precision.freeze = 0.5  # share of the run after which they stay
   c.precision.sharpness = 16.0  # learned: logit that a plane has won by then if
-  # a bit of it is always worth more than the mean, by as much as is usual
+  # a bit of it is always worth more than the mean, by the mean distance from it
   c.precision.planes = ()  # planes of all kernels, one after the other, such as
   # (3, 2, 1), whatever `quant` says
   c.precision.planes_at = ()  # shares of the run at which the next begin

@@ -37,8 +37,8 @@ class Budget(NamedTuple):
     bits: mean stored bits a weight of the quantized matrices.
     most: K, planes of one matrix at most.
     freeze: share of the run after which the allocation stays.
-    sharpness: logit that a plane gains by the freeze whose worth a bit is, in
-      all rounds, as far above the mean as others are on the mean.
+    sharpness: logit that a plane has won by the freeze if a bit of it is worth
+      more than the mean in every round, by the mean distance from the mean.
   """
 
   bits: float
@@ -66,8 +66,7 @@ def _metrics(params: Params) -> dict[str, jax.Array]:
 
 
 def _advance(
-  budget: Budget,
-  before: float,
+  budget: Budget, before: float
 ) -> Callable[[Params, jax.Array, Observed], Params]:
   """Planes before, at and after the freeze, by the gains that are remembered.
 
@@ -113,8 +112,9 @@ def learned(budget: Budget) -> Precision:
     del key
     params = set_control(params, "planes", UNDECIDED)
     reach = ledger.read(params, ledger.entries(params), "reach")
-    params = _memory(params, budget, reach)
-    more = {"logits": jnp.zeros_like(reach), "share": jnp.float32(0)}
+    none = jnp.zeros_like(reach)
+    params = _memory(params, budget, none)
+    more = {"logits": none, "share": jnp.float32(0)}
     return params | {"precision": params["precision"] | more}
 
   def observe(params: Params, gradient: Params) -> Observed:
