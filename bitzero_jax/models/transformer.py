@@ -346,7 +346,7 @@ class Transformer(nn.Module):
     return jax.lax.scan(step, (x, cache), (stacked, jnp.arange(count)))[0]
 
   def _stack(self, path, *leaves) -> jax.Array:
-    """One leaf of all layers, spread as each is: TPUs had gathered them all."""
+    """One leaf of all layers, spread as each is: else a TPU may gather all."""
     keys = [str(getattr(k, "key", getattr(k, "name", ""))) for k in path]
     if keys[-1] in ("codes", "value"):  # of `product.Integers`
       keys.pop()
