@@ -197,11 +197,16 @@ def _by_gain(
 
 
 def random(budget: Budget) -> Precision:
-  """The control: planes go to matrices by chance, as many as fit."""
+  """The control: planes go to matrices by chance, as many as fit.
+
+  What a byte gains is drawn, not what a plane gains: else small matrices would
+  come first, and in a decoder those are attention's.
+  """
+  cost = np.diff(ledger.BITS[: budget.most])
 
   def first(params: Params, key: jax.Array) -> jax.Array:
-    shape = len(ledger.sizes(ledger.entries(params))), budget.most - 1
-    return jax.random.uniform(key, shape)
+    bits = ledger.sizes(ledger.entries(params))[:, None] * cost
+    return jax.random.uniform(key, bits.shape) * bits
 
   return _by_gain(budget, first, None)
 

@@ -162,6 +162,20 @@ def test_chance_depends_on_the_key_alone(make):
   assert len({tuple(planes) for planes in results}) > 1
 
 
+def test_chance_does_not_put_small_matrices_first(make):
+  moves, params = allocation.random(BUDGET), make(learned=False)
+  found = ledger.entries(params)
+
+  @jax.vmap
+  def first(key):
+    gain = moves.start(params, key)["precision"]["gain"]
+    return jnp.argmax(gain[:, 0] / ledger.sizes(found))
+
+  of_each = np.bincount(first(jax.random.split(KEY, 400)), minlength=4)
+  assert of_each.sum() == 400
+  assert of_each.min() > 70 and of_each.max() < 130
+
+
 def test_sensitivity_is_half_the_fisher_weighted_square(make):
   quantizer = adaptive.quantizer(3)
   moves = allocation.sensitivity(BUDGET, quantizer)
