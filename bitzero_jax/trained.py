@@ -167,7 +167,8 @@ def evaluate_dynamic(model: Trained, suite: str) -> Evaluation:
 
   Returns:
     Scores: planes, and points, each with its rule, share, bits and accuracy
-    (`evaluate.dynamic.Point`). Tasks: those of the sitting with most planes.
+    (`evaluate.dynamic.Point`). Tasks: those of the sitting with most planes,
+    and under "depths" those of the others by their number of planes.
 
   Raises:
     ValueError: the run has one depth alone, or the suite is another.
@@ -192,7 +193,9 @@ def evaluate_dynamic(model: Trained, suite: str) -> Evaluation:
     "planes": list(planes),
     "points": [point._asdict() for point in found],
   }
-  return Evaluation(scores, graded_lib.to_record(scores["suite"], sittings[-1]))
+  *fewer, most = [graded_lib.to_record(scores["suite"], s) for s in sittings]
+  depths = dict(zip(map(str, planes), fewer, strict=False))
+  return Evaluation(scores, most | {"depths": depths})
 
 
 def save(folder: Path, evaluation: Evaluation) -> Path:

@@ -40,7 +40,8 @@ def points(
 ) -> list[Point]:
   """The static points, every rule over its knob, and the oracle.
 
-  No rule looks at the grade of the task that it decides on. The oracle does: it
+  No rule looks at the grade of the task that it decides on; "failures" and
+  "gains" look at those of the others of its class. The oracle does: it
   answers with fewest planes that are right, and with fewest of all where none
   are, and pays for that alone.
 
@@ -81,7 +82,7 @@ def _point(
   for kind in sittings[0].probability:
     sure = np.stack([s.probability[kind][inside] for s in sittings])
     grade = np.stack([s.grade[kind][inside] for s in sittings])
-    hard = measure(program[inside], grade[0])
+    hard = measure(program[inside], grade)
     route = controller.route(
       chosen,
       hard,

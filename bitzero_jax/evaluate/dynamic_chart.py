@@ -15,6 +15,7 @@ _RULES = {
   "length": 1,
   "nesting": 5,
   "failures": 6,
+  "gains": 4,
   "oracle": 2,
 }
 

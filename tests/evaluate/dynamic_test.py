@@ -59,7 +59,7 @@ def test_the_longest_begin_with_most_planes_and_pay_for_them_alone(found):
   assert found["length", 1.0] == found["static", 3]
 
 
-@pytest.mark.parametrize("rule", ["length", "nesting", "failures"])
+@pytest.mark.parametrize("rule", ["length", "nesting", "failures", "gains"])
 def test_every_measure_goes_from_fewest_to_most_planes(found, rule):
   assert found[rule, 0.0] == found["static", 1]
   assert found[rule, 1.0] == found["static", 3]

@@ -18,7 +18,7 @@ PROGRAM = np.array(
 
 
 def test_length_and_nesting_are_read_off_the_program():
-  grade = np.full(4, WRONG)
+  grade = np.full((1, 4), WRONG)
   assert complexity.length(PROGRAM, grade).tolist() == [1, 2, 3, 4]
   assert complexity.nesting(PROGRAM, grade).tolist() == [1, 2, 2, 3]
 
@@ -26,7 +26,7 @@ def test_length_and_nesting_are_read_off_the_program():
 def test_failures_are_those_of_the_others_of_a_class():
   program = PROGRAM[[0, 0, 0, 1]]  # three of one class, one alone
   grade = np.array([WRONG, WRONG, RIGHT, RIGHT])
-  found = complexity.failures(program, grade)
+  found = complexity.failures(program, grade[None])
   np.testing.assert_allclose(found, [1.5 / 3, 1.5 / 3, 2.5 / 3, 0.5])
 
 
@@ -35,12 +35,12 @@ def test_no_tasks_own_grade_tells_of_its_class():
   one = np.array([WRONG, RIGHT, WRONG, RIGHT, WRONG])
   other = np.array([RIGHT, WRONG, WRONG, RIGHT, WRONG])  # the mean is the same
   assert (
-    complexity.failures(program, one)[2]
-    == (complexity.failures(program, other)[2])
+    complexity.failures(program, one[None])[2]
+    == (complexity.failures(program, other[None])[2])
   )
   assert (
-    complexity.failures(program, one)[0]
-    < (complexity.failures(program, other)[0])
+    complexity.failures(program, one[None])[0]
+    < (complexity.failures(program, other[None])[0])
   )
 
 
@@ -48,12 +48,20 @@ def test_unknown_grades_do_not_count():
   program = PROGRAM[[1, 1, 1]]
   grade = np.array([UNKNOWN, WRONG, RIGHT])
   np.testing.assert_allclose(
-    complexity.failures(program, grade), [1.5 / 3, 0.5 / 2, 1.5 / 2]
+    complexity.failures(program, grade[None]), [1.5 / 3, 0.5 / 2, 1.5 / 2]
   )
+
+
+def test_gains_are_those_of_the_others_of_a_class():
+  program = PROGRAM[[0, 0, 0, 1]]
+  fewest = np.array([WRONG, WRONG, RIGHT, UNKNOWN])
+  most = np.array([RIGHT, WRONG, WRONG, RIGHT])  # gained 1, 0 and -1; unknown
+  found = complexity.gains(program, np.stack([fewest, most]))
+  np.testing.assert_allclose(found, [-1 / 3, 0, 1 / 3, 0])
 
 
 def test_every_measure_has_its_name():
   for name, measure in complexity.MEASURES.items():
     assert measure.__name__ == name
-    grade = np.full(len(PROGRAM), RIGHT)
+    grade = np.full((2, len(PROGRAM)), RIGHT)
     assert measure(PROGRAM, grade).shape == (len(PROGRAM),)
