@@ -41,10 +41,16 @@ class Entry(NamedTuple):
 
 
 def entries(params: Params) -> list[Entry]:
-  """The kernels whose planes are a control, in the order of the tree."""
+  """The kernels whose planes are a control, in the order of JAX's leaves.
+
+  That is the same for a dict in whichever order its keys were put in: what is
+  written by rows in one program is read by rows in the next.
+  """
   numbers = _flat(params["quant"])
+  kernels = traverse_util.flatten_dict(params["model"])
   found = []
-  for path, leaf in _flat(params["model"]).items():
+  for keys in sorted(kernels):
+    path, leaf = "/".join(keys), kernels[keys]
     if f"{path}/planes" in numbers:
       planes = numbers[f"{path}/planes"]
       layers = leaf.shape[0] if leaf.ndim == 3 else 0

@@ -16,6 +16,13 @@ def test_entries_are_the_matrices_with_planes(make):
   assert ledger.sizes(found).tolist() == [32, 128, 16, 16]
 
 
+def test_the_order_is_that_of_leaves_whatever_that_of_the_keys(make):
+  params = make()
+  turned = params | {"model": dict(reversed(params["model"].items()))}
+  assert list(turned["model"]) != list(params["model"])
+  assert ledger.entries(turned) == ledger.entries(params)
+
+
 def test_what_is_written_is_read(make):
   params = make()
   found = ledger.entries(params)
