@@ -24,7 +24,6 @@ KERNELS = (
   "triton_gemv",
   "triton_dot",
   "mosaic_gpu",
-  "mosaic_gpu_bfloat16",
   "mosaic_tpu",
 )
 CHOICES = {
