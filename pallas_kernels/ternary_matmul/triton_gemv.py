@@ -19,7 +19,6 @@ from jax.experimental.pallas import triton as plgpu
 from pallas_kernels.ternary_matmul import relayout, triton_asm
 
 MOST_ROWS = 8
-_CACHE = {}
 
 
 class Tiles(NamedTuple):
@@ -60,10 +59,7 @@ def _kernel(tiles, interpret, rows, scaled, added, *refs):
   more = [rest[scaled][row, columns] for row in range(rows)] if added else []
   cuts = pieces(count, tiles.chunk)
   held = [
-    [
-      plgpu.load(words.at[jnp.int32(plane), columns, pl.ds(*cut)], **_CACHE)
-      for cut in cuts
-    ]
+    [words[plane, columns, pl.ds(*cut)] for cut in cuts]
     for plane in range(planes)
   ]
   for row in range(rows):
