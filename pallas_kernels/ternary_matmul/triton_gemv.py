@@ -53,6 +53,10 @@ def _kernel(tiles, interpret, rows, scaled, added, *refs):
   out = rest[-1]
   planes, _, count = words.shape
   columns = pl.ds(pl.program_id(0) * tiles.bn, tiles.bn)
+  # What is needed last is asked for first: it is as far away as the weights.
+  each = scale[0, 0] if scale.shape[1] == 1 else scale[0, columns]
+  sizes = [rest[0][row, 0] for row in range(rows)] if scaled else []
+  more = [rest[scaled][row, columns] for row in range(rows)] if added else []
   cuts = pieces(count, tiles.chunk)
   held = [
     [words[plane, columns, pl.ds(*cut)] for cut in cuts]
@@ -74,12 +78,11 @@ def _kernel(tiles, interpret, rows, scaled, added, *refs):
       sums = [s + jnp.sum(p, axis=1) for s, p in zip(sums, parts, strict=True)]
     for part in sums:  # 64 divides each of them
       total = 3 * total + (part >> 6)
-    each = scale[0, 0] if scale.shape[1] == 1 else scale[0, columns]
     value = total.astype(jnp.float32) * each
     if scaled:
-      value = value * rest[0][row, 0]
+      value = value * sizes[row]
     value = value.astype(out.dtype)
-    out[row, columns] = value + rest[scaled][row, columns] if added else value
+    out[row, columns] = value + more[row] if added else value
 
 
 def forward(
