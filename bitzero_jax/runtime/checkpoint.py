@@ -84,13 +84,15 @@ class Checkpoints:
       return
     # Whoever saves asks for the transfer, however orbax does it.
     with jax.transfer_guard("allow"):
+      # Not tried: where this fails, a process is gone and no disk is at fault.
+      bits = _digest(state)
       _trying(
         "a checkpoint cannot be written",
         lambda: self._manager.save(
           step,
           args=ocp.args.StandardSave(state),
           metrics=None if score is None else {"score": score},
-          custom_metadata={_DIGEST: _digest(state)},
+          custom_metadata={_DIGEST: bits},
         ),
       )
 
