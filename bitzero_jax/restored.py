@@ -79,7 +79,10 @@ def _restore(folder: Path, which: str, named: str) -> Restored:
       )
     if number is None:
       raise ValueError(f"{named} holds no checkpoint yet")
-    params = checkpoints.read(number)["params"]
+    try:
+      params = checkpoints.read(number)["params"]
+    except checkpoint.CheckpointError as error:
+      raise checkpoint.CheckpointError(f"{named}: its {error}") from error
   _check_leaves(named, config, params["model"])
   return Restored(config, params, number)
 

@@ -153,14 +153,23 @@ def empty(folder):
     shutil.rmtree(checkpoint_folder)
 
 
-@pytest.mark.parametrize("harm", [broken, empty])
+def flipped(folder):
+  """One bit of the numbers that the checkpoint holds."""
+  largest = max(folder.rglob("d/*"), key=lambda path: path.stat().st_size)
+  held = bytearray(largest.read_bytes())
+  held[len(held) // 2] ^= 1
+  largest.write_bytes(bytes(held))
+
+
+@pytest.mark.parametrize("harm", [broken, empty, flipped])
 def test_each_caller_reads_its_own_name_of_the_folder(folder, tmp_path, harm):
   run = tmp_path / "run"
   shutil.copytree(workdir.of_seed(folder, 0), run)
   harm(run)
   config = small()
   config.start = str(run)
-  with pytest.raises(ValueError, match=f"^start='{run}'"):
+  errors = (ValueError, checkpoint.CheckpointError)
+  with pytest.raises(errors, match=f"^start='{run}'"):
     restored.start(config)
-  with pytest.raises(ValueError, match=f"^--workdir={run}"):
+  with pytest.raises(errors, match=f"^--workdir={run}"):
     restored.restore(run, "last")

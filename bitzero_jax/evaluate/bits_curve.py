@@ -1,8 +1,8 @@
 """Held-out score against stored bits, drawn from runs of several precisions.
 
 `python -m bitzero_jax.evaluate.bits_curve OUT.svg FOLDER` takes every run below
-the folder. Arms with a budget are joined by their allocator; every other arm is
-a point with its name.
+the folder. Arms with a budget are joined by their allocator, where the learned
+one of earlier versions is another; every other arm is a point with its name.
 """
 
 import statistics
@@ -17,6 +17,8 @@ from bitzero_jax.evaluate.compare import spread
 from bitzero_jax.state import KINDS
 
 _SHARPNESS = default().precision.sharpness
+# A key of configs while learned chances were logits that Adam moved.
+_EARLIER = "dual_rate"
 _TICKS = (2, 2.6, 3.5, 4.5, 5.5, 8.5, 16, 32)  # bits
 
 
@@ -51,8 +53,10 @@ def point(arm: Arm) -> Point:
 def _group(name: str, precision: Mapping[str, Any]) -> str:
   if not precision.get("budget"):
     return name
-  group = f"{precision['allocator']} allocation"
-  if precision.get("sharpness", _SHARPNESS) != _SHARPNESS:
+  group, usual = f"{precision['allocator']} allocation", _SHARPNESS
+  if precision["allocator"] == "learned" and _EARLIER in precision:
+    group, usual = f"earlier {group}", 1.0
+  if precision.get("sharpness", usual) != usual:
     group += f", sharpness {precision['sharpness']:g}"
   if precision.get("groups", 1) != 1:
     group += f", {precision['groups']} groups"

@@ -17,7 +17,7 @@ from bitzero_jax.runtime.digest import digest
 
 FOLDER = "checkpoints"
 T = TypeVar("T")
-_DIGEST = "digest"  # of the state, in a checkpoint's own metadata
+_DIGEST = "digest_by_path"  # of the state, in a checkpoint's own metadata
 _METADATA = "_CHECKPOINT_METADATA"  # orbax's name of that file
 _COMMITTED = "commit_success.txt"  # its last file, in a bucket
 
@@ -84,13 +84,15 @@ class Checkpoints:
       return
     # Whoever saves asks for the transfer, however orbax does it.
     with jax.transfer_guard("allow"):
+      # Not tried: where this fails, a process is gone and no disk is at fault.
+      bits = _digest(state)
       _trying(
         "a checkpoint cannot be written",
         lambda: self._manager.save(
           step,
           args=ocp.args.StandardSave(state),
           metrics=None if score is None else {"score": score},
-          custom_metadata={_DIGEST: int(digest(state))},
+          custom_metadata={_DIGEST: bits},
         ),
       )
 
@@ -138,10 +140,7 @@ class Checkpoints:
         )
     args = ocp.args.StandardRestore(shapes)
     state = _reading(step, lambda: self._manager.restore(step, args=args))
-    # Of an earlier version there is no digest.
-    due = (self._manager.metadata(step).custom_metadata or {}).get(_DIGEST)
-    if due is not None and int(digest(state)) != due:
-      raise CheckpointError(f"{_damaged(step)}: its bits have changed")
+    self._check_bits(step, state)
     return state
 
   def read(self, step: int) -> dict[str, Any]:
@@ -152,7 +151,9 @@ class Checkpoints:
     Raises:
       CheckpointError: it is damaged.
     """
-    return _reading(step, lambda: self._read(step))
+    state = _reading(step, lambda: self._read(step))
+    self._check_bits(step, state)
+    return state
 
   def _read(self, step: int) -> dict[str, Any]:
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
@@ -162,6 +163,12 @@ class Checkpoints:
     )
     args = ocp.args.StandardRestore(shapes)
     return dict(self._manager.restore(step, args=args))
+
+  def _check_bits(self, step: int, state: Any) -> None:
+    # Of an earlier version there is no digest.
+    due = (self._manager.metadata(step).custom_metadata or {}).get(_DIGEST)
+    if due is not None and _digest(state) != due:
+      raise CheckpointError(f"{_damaged(step)}: its bits have changed")
 
   def wait(self) -> None:
     """Blocks until every started save is on disk.
@@ -194,14 +201,22 @@ def _reading(step: int, act: Callable[[], T]) -> T:
     return _trying(_damaged(step), act)
 
 
+def _digest(state: Any) -> int:
+  return int(digest(_by_path(state)))
+
+
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
-  """Shape of each leaf by its path; records and dicts have the same paths."""
+  return {path: tuple(leaf.shape) for path, leaf in _by_path(tree).items()}
+
+
+def _by_path(tree: Any) -> dict[str, Any]:
+  """Leaves by their paths, which records and dicts of the same have alike."""
   leaves = jax.tree_util.tree_leaves_with_path(tree)
   names = ("key", "name", "idx")
   return {
     "/".join(
       str(next(getattr(k, n) for n in names if hasattr(k, n))) for k in path
-    ): tuple(leaf.shape)
+    ): leaf
     for path, leaf in leaves
   }
 

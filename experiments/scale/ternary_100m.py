@@ -2,7 +2,7 @@
 
 Run:      bitzero plan --config=experiments/scale/ternary_100m.py
           --topology=v5e:1x1
-Takes:    minutes on 2 CPU cores; compiles, and nothing is trained.
+Takes:    some 20 minutes of a CPU core; compiles, and nothing is trained.
 Expect:   see "Plan for a TPU" in README.md. Never trained.
 """
 

@@ -2,7 +2,7 @@
 
 Run:      bitzero plan --config=experiments/scale/ternary_2b.py
           --topology=v5e:4x4
-Takes:    minutes on 2 CPU cores; compiles, and nothing is trained.
+Takes:    some 20 minutes of a CPU core; compiles, and nothing is trained.
 Expect:   see "Plan for a TPU" in README.md. Never trained.
 """
 

@@ -73,8 +73,7 @@ def test_kills_at_random_moments_lose_no_checkpoint(
     saved = max(held, default=0)
     assert saved >= max(before, default=0)  # what was whole is still there
     lost.append(written(folder) - saved)
-    # A save is written beside the rounds after it, and ends before the next
-    # begins; by then the round of the next has left its line.
+    # The next save's round leaves its line, then waits for this one's end.
     assert lost[-1] <= 2 * SAVE
   done = bitzero(*command, f"--workdir={folder}")
   assert done.returncode == 0, done.stderr

@@ -87,7 +87,7 @@ def test_whoever_is_left_says_so_and_the_same_command_goes_on(
     assert (f"resuming after round {saved}\n" in said[0]) == (saved > 0)
     saved = max(checkpoint.held(folder), default=0)
     lost = written(folder) - saved
-    assert lost < 2 * SAVE
+    assert lost <= 2 * SAVE  # as in `kill_test.py`
     told.append(
       f"process {victim} killed: the other left after {seconds:.1f} s with "
       f"{status}, {'in our words' if ours in left else 'in those of JAX'}; "

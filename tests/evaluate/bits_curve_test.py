@@ -55,6 +55,30 @@ def test_groups_are_an_arm_of_their_own(tmp_path):
   assert bits_curve.point(arm).group == "learned allocation, 8 groups"
 
 
+@pytest.mark.parametrize(
+  ("precision", "group"),
+  [
+    ({"allocator": "learned"}, "earlier learned allocation"),
+    (
+      {"allocator": "learned", "sharpness": 4.0},
+      "earlier learned allocation, sharpness 4",
+    ),
+    ({"allocator": "random"}, "random allocation"),
+  ],
+)
+def test_the_learned_allocator_of_earlier_versions_is_another(
+  tmp_path, precision, group
+):
+  write(tmp_path / "a", "earlier", 0, 2.6, 0.5, budget=2.6)
+  path = tmp_path / "a" / "config.json"
+  config = json.loads(path.read_text())
+  del config["precision"]["sharpness"]
+  config["precision"] |= {"dual_rate": 0.005} | precision
+  path.write_text(json.dumps(config))
+  (arm,) = arms.read(tmp_path)
+  assert bits_curve.point(arm).group == group
+
+
 def test_the_drawing_names_every_group_once(runs, tmp_path):
   out = tmp_path / "bits.svg"
   assert bits_curve.main([str(out), str(runs)]) == 0

@@ -32,6 +32,7 @@ SMALL = [
   "--config.optimizer.name=adamw",
 ]
 FULL_WEIGHTS = 2 * 4 * (4 * 256 * 256 + 3 * 256 * 512)  # bfloat16, 4 layers
+GATHERS = {"all-gather", "collective-permute"}
 
 pytestmark = pytest.mark.slow
 
@@ -70,7 +71,9 @@ def test_a_whole_round_compiles_for_a_slice_and_fits(topology):
   assert learn["aliased"] >= 0.95 * state
   for program in (learn, solve):
     assert program["peak"] <= 0.9 * found["memory"]
-    assert program["collectives"]["all-gather"] > 0  # of parameters split
+    # Parameters are split: a product gathers its kernel, or over many chips
+    # goes on while the parts are sent round.
+    assert GATHERS & program["collectives"].keys()
     assert program["gathered"] < FULL_WEIGHTS  # a kernel at a time
   assert {"all-reduce", "reduce-scatter"} & learn["collectives"].keys()
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import types
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -215,7 +216,18 @@ def test_what_has_no_head_is_put_away(tmp_path):
     assert checkpoints.last() == 7
 
 
-def test_changed_bits_are_noticed(tmp_path):
+READS = pytest.mark.parametrize(
+  "read",
+  [
+    lambda checkpoints: checkpoints.restore(1, state(0)),
+    lambda checkpoints: checkpoints.read(1),
+  ],
+  ids=["restore", "read"],
+)
+
+
+@READS
+def test_changed_bits_are_noticed(tmp_path, read):
   with checkpoint.opened(tmp_path) as checkpoints:
     checkpoints.save(1, state(1), None)
   largest = max(
@@ -226,10 +238,42 @@ def test_changed_bits_are_noticed(tmp_path):
   held[len(held) // 2] ^= 1
   largest.write_bytes(bytes(held))
   with (
-    checkpoint.opened(tmp_path) as checkpoints,
+    checkpoint.opened(tmp_path, create=False) as checkpoints,
     pytest.raises(checkpoint.CheckpointError, match="checkpoint 1 cannot"),
   ):
-    checkpoints.restore(1, state(0))
+    read(checkpoints)
+
+
+@READS
+def test_numbers_that_can_be_read_and_are_others_are_noticed(
+  tmp_path, monkeypatch, read
+):
+  with checkpoint.opened(tmp_path) as checkpoints:
+    with monkeypatch.context() as patched:
+      patched.setattr(checkpoint, "digest", lambda _: 8)
+      checkpoints.save(1, state(1), None)
+    checkpoints.wait()
+    with pytest.raises(checkpoint.CheckpointError, match="its bits have chan"):
+      read(checkpoints)
+
+
+class Record(NamedTuple):
+  """Its fields do not stand in the order of their names."""
+
+  second: dict[str, jax.Array]
+  first: tuple[jax.Array, jax.Array]
+
+
+def test_a_record_and_the_dicts_that_are_read_have_one_digest(tmp_path):
+  saved = Record({"b": jnp.arange(3), "a": jnp.ones(2)}, (jnp.zeros(()),) * 2)
+  with checkpoint.opened(tmp_path / "record") as checkpoints:
+    checkpoints.save(1, saved, None)
+    checkpoints.wait()
+    read = checkpoints.read(1)
+  with checkpoint.opened(tmp_path / "dicts") as checkpoints:
+    checkpoints.save(1, read, None)
+    checkpoints.wait()
+    assert_same(checkpoints.restore(1, saved), saved)
 
 
 def test_a_checkpoint_that_was_cut_short_is_refused_in_one_line(tmp_path):

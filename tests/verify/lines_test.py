@@ -198,7 +198,15 @@ def test_bad_input_is_one_line_and_no_verdict(tmp_path, case):
 
 
 @pytest.fixture
-def running():
+def interruptible():
+  """Children hear SIGINT, though a shell's background job must not."""
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def running(interruptible):
   """`bitzero verify -`, ready to be written to."""
   command = [sys.executable, "-m", "bitzero_jax.main", "verify", "-"]
   with subprocess.Popen(
