@@ -47,10 +47,10 @@ def entries(params: Params) -> list[Entry]:
   written by rows in one program is read by rows in the next.
   """
   numbers = _flat(params["quant"])
-  kernels = traverse_util.flatten_dict(params["model"])
+  kernels = _flat(params["model"])
   found = []
-  for keys in sorted(kernels):
-    path, leaf = "/".join(keys), kernels[keys]
+  for path in sorted(kernels, key=lambda path: path.split("/")):
+    leaf = kernels[path]
     if f"{path}/planes" in numbers:
       planes = numbers[f"{path}/planes"]
       layers = leaf.shape[0] if leaf.ndim == 3 else 0
