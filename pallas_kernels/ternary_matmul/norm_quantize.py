@@ -92,8 +92,8 @@ def gated_base(
 
 def _triton_kernel(eps, size, width, gated, rounded, x, gain, codes, scale):
   row = pl.program_id(0)
-  columns = pl.ds(0, width)
-  inside = jnp.arange(width, dtype=jnp.int32) < size
+  columns = jnp.arange(width, dtype=jnp.int32)  # JAX 0.12 refuses a long slice
+  inside = columns < size
   none = x.dtype.type(0)
   first, second = jnp.int32(0), jnp.int32(1)
   given = plgpu.load(x.at[row, first, columns], mask=inside, other=none)
