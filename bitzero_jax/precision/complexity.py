@@ -60,7 +60,7 @@ def _of_others(
   value = value.astype(float)
   overall = value.sum() / max(known.sum(), 1)
   width = program.shape[1] + 1
-  key = program[:, 0] * width + np.sum(program != grammar.PAD, axis=1)
+  key = program[:, 0] * width + length(program, known[None])
   _, group = np.unique(key, return_inverse=True)
   others = np.bincount(group, known)[group] - known
   return (np.bincount(group, value)[group] - value + overall) / (others + 1)
