@@ -83,8 +83,13 @@ def to_unit_rms(x: jax.Array, eps: float, ordered: bool) -> jax.Array:
 
 
 def _inverse_rms(x, eps, ordered):
-  power = _row_sum(jnp.square(x), ordered) * (1.0 / x.shape[-1])
-  return jax.lax.rsqrt(power + eps)
+  power = _row_sum(jnp.square(x), ordered) * (1.0 / x.shape[-1]) + eps
+  # A CPU's rsqrt is an estimate and a step of Newton's. In some loops JAX 0.12
+  # rounds that step otherwise than in others, but not in a loop of its own.
+  apart = jax.lax.platform_dependent(
+    power, cpu=jax.lax.optimization_barrier, default=lambda power: power
+  )
+  return jax.lax.rsqrt(apart)
 
 
 def _to_unit_rms_forward(x, eps, ordered):
