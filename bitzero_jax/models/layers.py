@@ -84,12 +84,13 @@ def to_unit_rms(x: jax.Array, eps: float, ordered: bool) -> jax.Array:
 
 def _inverse_rms(x, eps, ordered):
   power = _row_sum(jnp.square(x), ordered) * (1.0 / x.shape[-1]) + eps
-  # A CPU's rsqrt is an estimate and a step of Newton's. In some loops JAX 0.12
-  # rounds that step otherwise than in others, but not in a loop of its own.
-  apart = jax.lax.platform_dependent(
-    power, cpu=jax.lax.optimization_barrier, default=lambda power: power
-  )
-  return jax.lax.rsqrt(apart)
+  if ordered:
+    # A CPU's rsqrt is an estimate and a step of Newton's, which JAX 0.12 rounds
+    # by the loop that it is fused into; in one of its own always alike.
+    power = jax.lax.platform_dependent(
+      power, cpu=jax.lax.optimization_barrier, default=lambda same: same
+    )
+  return jax.lax.rsqrt(power)
 
 
 def _to_unit_rms_forward(x, eps, ordered):
