@@ -1,5 +1,10 @@
 """Every array of a run's state has a place on its mesh."""
 
+import json
+import os
+import subprocess
+import sys
+
 import jax
 import pytest
 from jax.sharding import AbstractMesh
@@ -7,6 +12,26 @@ from jax.sharding import AbstractMesh
 from bitzero_jax import build, config
 from bitzero_jax.runtime import mesh
 
+# What the quantizer of a model of some layers sends between eight devices.
+SENT = """
+import json, sys
+import jax
+from bitzero_jax import build, config, placement
+from bitzero_jax.plan import program
+from bitzero_jax.runtime import mesh as mesh_lib
+
+made = config.default()
+made.mesh.fsdp, made.model.layers = 8, int(sys.argv[1])
+mesh = build.build_mesh(made)
+net = build.build_network(made, mesh_lib.placing(mesh))
+shapes = build.build_states_shape(made).params
+where = build.build_shardings(made, mesh).params
+with mesh_lib.traced(mesh):
+  lowered = jax.jit(net.weights, out_shardings=where["model"]).lower(
+    placement.with_shardings(shapes, where)
+  )
+print(json.dumps(program.read("", lowered.compile(), 0, 0).collectives))
+"""
 SHAPE = {"data": 2, "fsdp": 4, "tensor": 2}
 
 
@@ -57,3 +82,21 @@ def test_what_decides_is_whole_everywhere_and_proposals_are_split(placed):
       assert where.is_fully_replicated, path
     if path.startswith(".proposed.candidates"):
       assert where.spec == jax.sharding.PartitionSpec(mesh.AXES), path
+
+
+def test_deep_models_send_no_more_often_than_shallow_ones():
+  sent = [
+    json.loads(
+      subprocess.run(
+        [sys.executable, "-c", SENT, str(layers)],
+        env=os.environ
+        | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"},
+        capture_output=True,
+        text=True,
+        check=True,
+      ).stdout
+    )
+    for layers in (2, 4)
+  ]
+  assert sent[0] == sent[1]
+  assert sent[0]["all-to-all"] > 0

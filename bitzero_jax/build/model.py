@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from bitzero_jax.language import grammar
-from bitzero_jax.models import product
+from bitzero_jax.models import axes, product
 from bitzero_jax.models.layers import Place, as_it_is
 from bitzero_jax.models.network import ACTIVATION_SHARE, Network, network
 from bitzero_jax.models.transformer import Transformer, identity
@@ -118,6 +118,13 @@ def build_model(config: Any, place: Place = as_it_is) -> Transformer:
   )
 
 
+def build_layout(place: Place) -> tree.Layout:
+  """How kernels lie, for their quantizer: by the names of their axes."""
+  if place is as_it_is:
+    return tree.ONE_DEVICE
+  return tree.Layout(lambda path: axes.of_parameter(path.split("/")), place)
+
+
 def build_network(config: Any, place: Place = as_it_is) -> Network:
   """Model and quantizer as pure functions of {"model", "quant"} parameters.
 
@@ -126,7 +133,7 @@ def build_network(config: Any, place: Place = as_it_is) -> Network:
     place: lays out what the model computes over a mesh.
   """
   model = build_model(config, place)
-  quantizer = build_quantizer(config)
+  quantizer, layout = build_quantizer(config), build_layout(place)
 
   def init(key):
     tokens = jnp.ones((1, 2), jnp.int32)
@@ -134,11 +141,10 @@ def build_network(config: Any, place: Place = as_it_is) -> Network:
     return {"model": params, "quant": tree.init_tree(quantizer, params)}
 
   def weights(params):
+    held = (params["model"], params["quant"])
     if config.quant.product == "integer":
-      return tree.coded_tree(
-        quantizer, params["model"], params["quant"], product.Integers
-      )
-    made = tree.fake_quant_tree(quantizer, params["model"], params["quant"])
+      return tree.coded_tree(quantizer, *held, product.Integers, layout)
+    made = tree.fake_quant_tree(quantizer, *held, layout)
     if config.precision.ramp_activations:
       made[ACTIVATION_SHARE] = params["quant"][schedule.ACTIVATIONS]["mix"]
     return made
@@ -156,11 +162,12 @@ def build_shipped_network(config: Any) -> Network:
   return network(model, init, lambda weights: weights)
 
 
-def build_rollout(config: Any) -> Callable[[Any], Any]:
+def build_rollout(config: Any, place: Place = as_it_is) -> Callable[[Any], Any]:
   """Parameters -> the weights that sampling multiplies with."""
+  weights = build_network(config, place).weights
   if config.rollout == "learner":
-    return build_network(config).weights
-  weights, pack = build_network(config).weights, build_quantizer(config).pack
+    return weights
+  pack = build_quantizer(config).pack
 
   def packed(params):
     # The learner's own codes and scales: with ones that were made a second time

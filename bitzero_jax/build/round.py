@@ -10,6 +10,7 @@ from bitzero_jax import config as config_lib
 from bitzero_jax import parts, propose, seeds, solve, wiring
 from bitzero_jax.build.language import build_language, build_widen
 from bitzero_jax.build.model import (
+  build_layout,
   build_network,
   build_precision,
   build_quantizer,
@@ -39,7 +40,7 @@ def build_parts(config: Any, mesh: Mesh) -> parts.Parts:
   """The functions of a round, from a validated config, for a mesh."""
   place = mesh_lib.placing(mesh) if mesh.size > 1 else as_it_is
   net = build_network(config, place)
-  quantizer = build_quantizer(config)
+  quantizer, layout = build_quantizer(config), build_layout(place)
   language = build_language(config)
   sizes = language.sizes
   proposer = build_proposer(config)
@@ -84,11 +85,12 @@ def build_parts(config: Any, mesh: Mesh) -> parts.Parts:
       after["model"],
       before["quant"],
       after["quant"],
+      layout,
     )
 
   return parts.Parts(
     weights=net.weights,
-    rollout=build_rollout(config),
+    rollout=build_rollout(config, place),
     shallow=shallow if config.precision.depths else None,
     language=language.at,
     widen=build_widen(config),

@@ -83,8 +83,14 @@ def to_unit_rms(x: jax.Array, eps: float, ordered: bool) -> jax.Array:
 
 
 def _inverse_rms(x, eps, ordered):
-  power = _row_sum(jnp.square(x), ordered) * (1.0 / x.shape[-1])
-  return jax.lax.rsqrt(power + eps)
+  power = _row_sum(jnp.square(x), ordered) * (1.0 / x.shape[-1]) + eps
+  if ordered:
+    # A CPU's rsqrt is an estimate and a step of Newton's, which JAX 0.12 rounds
+    # by the loop that it is fused into; in one of its own always alike.
+    power = jax.lax.platform_dependent(
+      power, cpu=jax.lax.optimization_barrier, default=lambda same: same
+    )
+  return jax.lax.rsqrt(power)
 
 
 def _to_unit_rms_forward(x, eps, ordered):

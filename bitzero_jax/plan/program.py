@@ -15,6 +15,7 @@ COLLECTIVES = (
 _CALL = re.compile(rf"= [^=]*?\b({'|'.join(COLLECTIVES)})(?:-start)?\(")
 _GATHERED = re.compile(r"= [^=]*?\ball-gather(?:-start)?\(")
 _ARRAY = re.compile(r"\b[a-z]+(\d+)[a-z0-9]*\[([\d,]*)\]")
+_COMMENT = re.compile(r"/\*.*?\*/")  # of an output of many arrays: /*index=5*/
 
 
 class Program(NamedTuple):
@@ -51,7 +52,8 @@ def read(
   stage: str, compiled: Any, lowering: float, compiling: float
 ) -> Program:
   """From what `lowered.compile()` gives."""
-  memory, text = compiled.memory_analysis(), compiled.as_text() or ""
+  memory = compiled.memory_analysis()
+  text = _COMMENT.sub("", compiled.as_text() or "")
   return Program(
     stage=stage,
     arguments=memory.argument_size_in_bytes,

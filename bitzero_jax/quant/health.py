@@ -12,7 +12,14 @@ import jax.numpy as jnp
 
 from bitzero_jax.quant import base
 from bitzero_jax.quant.base import Quantizer
-from bitzero_jax.quant.tree import Choice, Tree, kernels, together
+from bitzero_jax.quant.tree import (
+  ONE_DEVICE,
+  Choice,
+  Layout,
+  Tree,
+  kernels,
+  together,
+)
 
 
 class _Counts(NamedTuple):
@@ -34,6 +41,7 @@ def measure(
   after: Tree,
   quant_params_before: Tree,
   quant_params_after: Tree,
+  layout: Layout = ONE_DEVICE,
 ) -> dict[str, jax.Array]:
   """Measures a model's codes, and what became of them since an earlier state.
 
@@ -64,6 +72,7 @@ def measure(
     after: nested dict with the same kernels.
     quant_params_before: learned numbers that belong to `before`.
     quant_params_after: learned numbers that belong to `after`.
+    layout: of the kernels.
 
   Raises:
     ValueError: there is no kernel, or the two trees have different ones.
@@ -75,9 +84,8 @@ def measure(
       "both trees must hold the same kernels, and at least one: got "
       f"{_shapes(old)} and {_shapes(new)}"
     )
-  found = together(
-    quantizer, _counting, {path: (*old[path], *new[path]) for path in old}
-  )
+  rows = {path: (*old[path], *new[path]) for path in old}
+  found = together(quantizer, _counting, rows, layout)
   coded = [found[path] for path in sorted(found) if found[path] is not None]
   if not coded:
     return {}

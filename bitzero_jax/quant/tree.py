@@ -24,6 +24,21 @@ Groups = Callable[[str], list[Quantizer]]
 Tree = Mapping[str, Any]
 
 
+class Layout(NamedTuple):
+  """How kernels lie over the devices of a mesh.
+
+  Attributes:
+    names: path of a kernel -> what its axes I and O are called; () for nothing.
+    place: (array, name of each of its axes) -> the array, laid out so.
+  """
+
+  names: Callable[[str], tuple[str | None, ...]]
+  place: Callable[..., jax.Array]
+
+
+ONE_DEVICE = Layout(lambda path: (), lambda x, *names: x)
+
+
 class TensorRow(NamedTuple):
   """One leaf of a parameter tree.
 
@@ -85,30 +100,41 @@ def together(
   quantizer: Choice,
   function: Callable[[Quantizer], Callable],
   rows: Mapping[str, tuple[Any, ...]],
+  layout: Layout = ONE_DEVICE,
 ) -> dict[str, Any]:
   """Applies `function(quantizer)` to the arguments of each path.
 
-  Kernels of one shape and quantizer are stacked and go through it once: a deep
-  model then compiles as fast as a shallow one.
+  Kernels of one shape, quantizer and layout are stacked and go through it once:
+  a deep model then compiles as fast as a shallow one. A stack lies as its
+  kernels do: what else a quantizer wants is sent once, not for each of them.
 
   Args:
     quantizer: one for all kernels, or a function of the path.
     function: quantizer -> a function of one matrix and of what goes with it.
     rows: by path, a kernel [I, O] or [L, I, O] and then pytrees of arrays, with
       the same leading axis L.
+    layout: of the kernels.
 
   Returns:
     By path, what the function returns; stacked [L, ...] for a stack.
   """
   groups: dict[Any, list[str]] = {}
   for path, (leaf, *_) in rows.items():
-    key = (leaf.shape, leaf.dtype, _pick(quantizer, path).spec)
+    spec, names = _pick(quantizer, path).spec, layout.names(path)
+    key = (leaf.shape, leaf.dtype, spec, names)
     groups.setdefault(key, []).append(path)
   result = {}
-  for paths in groups.values():
+  for (shape, *_, names), paths in groups.items():
     apply = _by_layer(function(_pick(quantizer, paths[0])), rows[paths[0]][0])
-    same = [rows[path] for path in paths]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *same)
+
+    def stack(*leaves: jax.Array, shape=shape, names=names) -> jax.Array:
+      stacked = jnp.stack(leaves)
+      if leaves[0].shape != shape:  # what goes with a kernel
+        return stacked
+      leading = (None,) * (stacked.ndim - len(names))
+      return layout.place(stacked, *leading, *names)
+
+    stacked = jax.tree.map(stack, *(rows[path] for path in paths))
     leaves, form = jax.tree.flatten(jax.vmap(apply)(*stacked))
     # An index for each path would have a gradient as large as the stack.
     for path, *parts in zip(paths, *map(jnp.unstack, leaves), strict=True):
@@ -156,7 +182,10 @@ def init_tree(quantizer: Choice, params: Tree) -> dict[str, Any]:
 
 
 def fake_quant_tree(
-  quantizer: Choice, params: Tree, quant_params: Tree
+  quantizer: Choice,
+  params: Tree,
+  quant_params: Tree,
+  layout: Layout = ONE_DEVICE,
 ) -> dict[str, Any]:
   """Replaces each kernel by its fake-quantized value; give this to the model.
 
@@ -164,6 +193,7 @@ def fake_quant_tree(
     quantizer: one for all kernels, or a function of the path.
     params: nested dict of arrays.
     quant_params: from `init_tree`.
+    layout: of the kernels.
 
   Returns:
     Nested dict like `params`; shapes and dtypes are kept.
@@ -176,6 +206,7 @@ def fake_quant_tree(
     quantizer,
     lambda chosen: chosen.fake_quant,
     kernels(params, quant_params),
+    layout,
   )
   return _unflatten(_flatten(params) | quantized)
 
@@ -185,13 +216,14 @@ def coded_tree(
   params: Tree,
   quant_params: Tree,
   record: Callable[[jax.Array, jax.Array, jax.Array], Any],
+  layout: Layout = ONE_DEVICE,
 ) -> dict[str, Any]:
   """Replaces each kernel by `record(codes, scale, fake-quantized value)`.
 
   Codes and scale get no gradient; the value has that of `fake_quant`.
 
   Args:
-    quantizer, params, quant_params: as for `fake_quant_tree`.
+    quantizer, params, quant_params, layout: as for `fake_quant_tree`.
     record: makes the leaf, a pytree.
   """
 
@@ -205,7 +237,7 @@ def coded_tree(
 
     return apply
 
-  quantized = together(quantizer, both, kernels(params, quant_params))
+  quantized = together(quantizer, both, kernels(params, quant_params), layout)
   return _unflatten(_flatten(params) | quantized)
 
 

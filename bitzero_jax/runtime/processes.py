@@ -9,6 +9,7 @@ import contextlib
 import os
 import pickle
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TypeVar
 
@@ -20,6 +21,7 @@ from orbax.checkpoint import multihost
 T = TypeVar("T")
 _PATIENCE_MS = 3_600_000  # for the slowest process to compile
 _FAREWELL_MS = 30_000  # for the others to say why they stop
+_LAST_S = 1.0  # for the others to be gone before process 0
 _WORD = 512  # bytes of what a process says
 # Whoever asks the other processes asks for the transfers as well.
 _ASKED = jax.transfer_guard("allow")
@@ -64,6 +66,8 @@ def part() -> bool:
     wait(key="bitzero/part", timeout_ms=_FAREWELL_MS)
   except Exception:  # of every class, by what became of the others
     return False
+  if first():
+    time.sleep(_LAST_S)  # else JAX may speak, or abort, in who is still leaving
   return True
 
 

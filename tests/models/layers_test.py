@@ -63,6 +63,14 @@ def test_the_norm_works_in_float32_also_on_bfloat16():
   np.testing.assert_array_equal(got, np.ones((1, 300)))
 
 
+def test_a_row_is_normed_to_the_same_bits_whatever_is_beside_it():
+  x = np.random.default_rng(0).normal(size=(33, 12, 32)).astype(np.float32)
+  norm = jax.jit(lambda x: layers.to_unit_rms(x, 1e-5, True))
+  for rows, columns in ((33, 1), (33, 7), (16, 3), (8, 12)):
+    part = (slice(rows), slice(columns))
+    np.testing.assert_array_equal(norm(x[part]), norm(x)[part])
+
+
 def test_rotated_products_depend_on_the_distance_alone():
   rng = np.random.default_rng(1)
   q, k = rng.normal(size=(2, 1, 1, 1, 8)).astype(np.float32)

@@ -1,6 +1,8 @@
 """What is read out of a compiled program's text."""
 
-from bitzero_jax.plan.program import Program, collectives, gathered
+import types
+
+from bitzero_jax.plan.program import Program, collectives, gathered, read
 
 # As XLA writes for a TPU, with names shortened.
 TEXT = """
@@ -21,6 +23,21 @@ def test_a_started_collective_counts_once():
     "collective-permute": 1,
   }
   assert collectives("%a = f32[4]{0} add(%b, %c)") == {}
+
+
+def test_one_with_many_outputs_counts_as_well():
+  memory = types.SimpleNamespace(
+    argument_size_in_bytes=0,
+    output_size_in_bytes=0,
+    temp_size_in_bytes=0,
+    generated_code_size_in_bytes=0,
+    alias_size_in_bytes=0,
+  )
+  text = "%a = (f32[8]{0}, /*index=1*/f32[4]{0}) all-to-all(%x, %y)"
+  compiled = types.SimpleNamespace(
+    memory_analysis=lambda: memory, as_text=lambda: text
+  )
+  assert read("learn", compiled, 0.0, 0.0).collectives == {"all-to-all": 1}
 
 
 def test_the_largest_gathered_array_is_measured_in_bytes():

@@ -16,6 +16,7 @@ from bitzero_jax.quant import (
   pack_tree,
   unpack_tree,
 )
+from bitzero_jax.quant.tree import Layout
 
 
 def _params(dtype=jnp.float32):
@@ -185,3 +186,23 @@ def test_errors_name_the_leaf():
     describe_tree(q, conv)
   with pytest.raises(ValueError, match="params must hold 'step'"):
     fake_quant_tree(make("digits"), _params(), {})
+
+
+def test_a_stack_lies_as_its_kernels_do():
+  names = {"q": ("in", "out"), "k": ("in", "out"), "o": ("out", "in")}
+  kernels = {name: {"kernel": jnp.ones((4, 4))} for name in names}
+  params = kernels | {"deep": {"q": {"kernel": jnp.ones((3, 4, 4))}}}
+  seen = []
+
+  def place(stack, *axes):
+    seen.append((stack.shape, axes))
+    return stack
+
+  layout = Layout(lambda path: names[path.split("/")[-2]], place)
+  quantized = fake_quant_tree(make("absmean"), params, {}, layout)
+  assert sorted(seen) == [
+    ((1, 3, 4, 4), (None, None, "in", "out")),
+    ((1, 4, 4), (None, "out", "in")),
+    ((2, 4, 4), (None, "in", "out")),
+  ]
+  _assert_same_trees(quantized, fake_quant_tree(make("absmean"), params, {}))
