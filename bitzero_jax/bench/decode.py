@@ -25,6 +25,7 @@ from pallas_kernels.ternary_matmul import api, layout, timing
 
 _DTYPE = jnp.bfloat16
 _REPEATS = 5
+_WARM = 2  # runs before those that are timed
 _EPS, _THETA = Transformer.eps, Transformer.rope_theta
 NEAR = 0.06  # most relative distance of one layer's logits to plain XLA's
 
@@ -232,28 +233,21 @@ def _clock(
   program, weights, given, state
 ) -> tuple[float, float | None, float | None]:
   """Seconds of a step by the wall and on the device, and its kernels."""
-  tokens = len(given)
+  tokens, spent = len(given), []
   held = jax.tree.map(jnp.copy, state)
-
-  def run() -> float:
-    """Seconds of all tokens, read over what the run before wrote."""
-    nonlocal held
+  for _ in range(_WARM + _REPEATS):
     begin = time.perf_counter()
     *_, left = jax.block_until_ready(program(weights, given, held))
-    spent = time.perf_counter() - begin
-    again = jax.tree.map(jnp.copy, (state.seen, state.column))
-    held = left._replace(seen=again[0], column=again[1])
-    jax.block_until_ready(held)
-    return spent
-
-  for _ in range(2):
-    run()
-  wall = statistics.median(run() for _ in range(_REPEATS)) / tokens
+    spent.append(time.perf_counter() - begin)
+    # The next run reads over what this one wrote.
+    seen, column = jax.tree.map(jnp.copy, (state.seen, state.column))
+    held = jax.block_until_ready(left._replace(seen=seen, column=column))
+  wall = statistics.median(spent[_WARM:]) / tokens
   if jax.default_backend() == "cpu":
     return wall, None, None
   with tempfile.TemporaryDirectory() as folder:
     with jax.profiler.trace(folder):
-      run()
+      jax.block_until_ready(program(weights, given, held))
     events = timing.device_events(folder)
   kernel = sum(nanoseconds for _, nanoseconds in events) / 1e9 / tokens
   return wall, kernel, len(events) / tokens
