@@ -31,7 +31,7 @@ def default() -> Any:
   # with random weights
   c.wiring = "callback"  # host inside one compiled round, or "host" between
   c.rollout = "learner"  # weights that sampling multiplies with: the learner's
-  # own, or "packed" bytes, which give the same bits
+  # own, or "packed" bytes, whose products have the same bits
 
   c.mesh = ConfigDict()  # devices of all processes are the product of the three
   c.mesh.data = 1  # devices that split a batch's rows

@@ -59,6 +59,7 @@ def train(config: Any, folder: Path) -> dict[str, float]:
   """
   started = time.monotonic()
   build.build_mesh(config)
+  build.check_kernel(config, jax.default_backend())
   profile.check(folder, config.profile.steps)
   plans, first = plan_together(config, folder)
   starts = processes.from_first(

@@ -6,8 +6,8 @@ import pathlib
 
 import pytest
 
+from bitzero_jax import build, config_checks
 from bitzero_jax import config as config_lib
-from bitzero_jax import config_checks
 from bitzero_jax.config import default, from_dict, to_json
 from bitzero_jax.config_checks import CHOICES, KERNELS, TERNARY, validate
 from bitzero_jax.config_checks.entries import ENTRIES
@@ -90,6 +90,27 @@ def test_each_choice_is_one_of_those_allowed(path):
 )
 def test_integers_and_packed_rollouts_need_codes(changes, said):
   assert complaint(changed(**changes)).startswith(said)
+
+
+@pytest.mark.parametrize(
+  ("kernel", "platform", "said"),
+  [
+    (
+      "triton_dot",
+      "tpu",
+      "'triton_dot' runs on a gpu, and this process has a tpu",
+    ),
+    ("triton_gemv", "gpu", "'triton_gemv' takes at most 8 rows"),
+  ],
+)
+def test_a_kernel_that_cannot_sample_is_refused(kernel, platform, said):
+  changes = {"rollout": "packed", "quant__kernel": kernel}
+  with pytest.raises(ValueError, match=f"quant.kernel={said}"):
+    build.check_kernel(changed(**changes), platform)
+  build.check_kernel(changed(quant__kernel=kernel), platform)
+  for able in ("auto", "base", "triton_dot"):
+    changes["quant__kernel"] = able
+    build.check_kernel(changed(**changes), "gpu")
 
 
 def test_names_of_kernels_are_those_that_dispatch_knows():

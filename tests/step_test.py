@@ -313,16 +313,21 @@ def test_sampler_and_learner_see_the_same_number(executor):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-  "precision",
-  [{}, {"precision__depths": (1, 2)}, {"precision__planes": (2,)}],
+  ("rows", "precision"),
+  [
+    (64, {}),
+    (16, {}),  # a sampled column is small enough for another exponential
+    (64, {"precision__depths": (1, 2)}),
+    (64, {"precision__planes": (2,)}),
+  ],
 )
 def test_packed_rollouts_leave_no_gap_to_an_integer_learner(
-  executor, precision
+  executor, rows, precision
 ):
   config = tiny(
     wiring="host",
     propose__candidates=192,
-    solve__fresh_rows=64,
+    solve__fresh_rows=rows,
     learn__updates=1,
     quant__product="integer",
     rollout="packed",

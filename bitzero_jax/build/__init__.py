@@ -20,6 +20,7 @@ from bitzero_jax.build.model import (
   build_quantizer,
   build_rollout,
   build_shipped_network,
+  check_kernel,
 )
 from bitzero_jax.build.practice import build_practice
 from bitzero_jax.build.roles import (
@@ -73,5 +74,6 @@ __all__ = [
   "build_states_shape",
   "build_traces",
   "build_widen",
+  "check_kernel",
   "rows_a_round",
 ]

@@ -15,6 +15,7 @@ from bitzero_jax.precision import allocation, ledger, schedule
 from bitzero_jax.precision import base as precision
 from bitzero_jax.quant import activations, table, tree
 from bitzero_jax.quant.base import Quantizer
+from pallas_kernels.ternary_matmul import api
 
 ACTIVATIONS = {
   ("int8", "float"): activations.fake_quant,
@@ -160,6 +161,32 @@ def build_shipped_network(config: Any) -> Network:
     return model.init(key, jnp.ones((1, 2), jnp.int32))["params"]
 
   return network(model, init, lambda weights: weights)
+
+
+def check_kernel(config: Any, platform: str) -> None:
+  """Whether a run can sample with the kernel that it asks for by name.
+
+  Args:
+    config: validated.
+    platform: of the devices, as `jax.default_backend` says it.
+
+  Raises:
+    ValueError: it is another device's, or takes fewer rows than a prompt has.
+  """
+  name = config.quant.kernel
+  if config.rollout != "packed" or name == api.AUTO:
+    return
+  chosen = api.named(name)
+  if chosen.platform not in (None, platform):
+    raise ValueError(
+      f"quant.kernel={name!r} runs on a {chosen.platform}, and this process "
+      f"has a {platform}"
+    )
+  if chosen.most_rows is not None:
+    raise ValueError(
+      f"quant.kernel={name!r} takes at most {chosen.most_rows} rows, and a "
+      "prompt has more"
+    )
 
 
 def build_rollout(config: Any, place: Place = as_it_is) -> Callable[[Any], Any]:

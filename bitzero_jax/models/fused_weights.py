@@ -63,10 +63,10 @@ def from_packed(
 ) -> Weights:
   """A model from a tree of `Packed` leaves, named as `Transformer` names them.
 
-  Its `eps` is for `packed`, its `rope_theta` for `decode`: they are no weights.
+  Its `eps` is for `fused_parts.packed`, its `rope_theta` for `fused.decode`.
 
   Args:
-    tree: from `quant.pack_tree`.
+    tree: from `quant.tree.pack_tree`.
     model: whose weights they are: BitNet b1.58 2B4T's form, with the activation
       "relu2", norms inside the blocks, no biases, the embedding as the head,
       and wavelengths as they are.

@@ -2,11 +2,12 @@
 
 Sampling runs a model one column at a time, learning runs it on whole rows, and
 both should give the same log-probability to the last bit. So in float32 sums
-along a row are `ordered_sum`s. `project` has no such order for floats: it keeps
-its bits where products and sums are exact in float32 or, on the CPUs tried,
-from 64 rows up; of integers they are exact everywhere. In bfloat16 products
-differ by then, so sums are plain: on an H100 ordered ones would take a training
-step half as long again.
+along a row are `ordered_sum`s, and what is under an exponential is shifted by
+an `ordered_max`. `project` has no such order for floats: it keeps its bits
+where products and sums are exact in float32 or, on the CPUs tried, from 64 rows
+up; of integers they are exact everywhere. In bfloat16 products differ by then,
+so sums are plain: on an H100 ordered ones would take a training step half as
+long again.
 
 Shapes: B = rows, T = columns, D = width, I and O = input and output features,
 H = head width.
@@ -23,7 +24,7 @@ import numpy as np
 from bitzero_jax.models import axes, product
 from bitzero_jax.models.product import project
 from bitzero_jax.models.rope_scaling import RopeScaling
-from bitzero_jax.quant.ordered_sum import ordered_sum
+from bitzero_jax.quant.ordered_sum import ordered_max, ordered_sum
 from pallas_kernels.ternary_matmul import api
 
 ActivationQuantizer = Callable[[jax.Array], product.Operand]
@@ -49,6 +50,10 @@ def _row_sum(x: jax.Array, ordered: bool) -> jax.Array:
   return ordered_sum(x) if ordered else jnp.sum(x, axis=-1, keepdims=True)
 
 
+def _row_max(x: jax.Array, ordered: bool) -> jax.Array:
+  return ordered_max(x) if ordered else jnp.max(x, axis=-1, keepdims=True)
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def softmax(scores: jax.Array, ordered: bool) -> jax.Array:
   """Softmax over the last axis, [..., N] float32.
@@ -56,7 +61,7 @@ def softmax(scores: jax.Array, ordered: bool) -> jax.Array:
   Its gradient is written out: what autodiff derives from the quotient takes
   several times as long on a CPU.
   """
-  powers = jnp.exp(scores - jnp.max(scores, axis=-1, keepdims=True))
+  powers = jnp.exp(scores - _row_max(scores, ordered))
   return powers / _row_sum(powers, ordered)
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from bitzero_jax.language.grammar import PAD
-from bitzero_jax.quant.ordered_sum import ordered_sum
+from bitzero_jax.quant.ordered_sum import ordered_max, ordered_sum
 
 
 def log_policy(
@@ -18,9 +18,9 @@ def log_policy(
     temperature: above 0; divides the logits alone.
   """
   scores = logits / temperature + bias
-  shifted = scores - jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True))
   # Not `log_softmax`: its sum runs in another order in another program, and
   # sampler and learner must agree to the last bit.
+  shifted = scores - ordered_max(scores)
   return shifted - jnp.log(ordered_sum(jnp.exp(shifted)))
 
 

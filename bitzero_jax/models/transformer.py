@@ -248,6 +248,10 @@ class Transformer(nn.Module):
   def head(self, hidden: jax.Array) -> jax.Array:
     """Maps [..., D], from `trunk`, to logits [..., V] float32."""
     table = self.embed_tokens if self.tied_head else self.lm_head
+    if hidden.size == self.width and hidden.dtype == jnp.float32:
+      # One row would be a matrix-vector product, as in `attend`.
+      twice = table.attend(jnp.repeat(hidden.reshape(1, -1), 2, axis=0))
+      return twice[0].reshape(*hidden.shape[:-1], self.vocab)
     return table.attend(hidden.astype(jnp.float32))
 
   def prefill(

@@ -201,6 +201,13 @@ def compiled(target: str, case: Case) -> dict[str, Any]:
   }
 
 
+def _shape(text: str) -> tuple[int, int]:
+  rows, _, columns = text.partition("x")
+  if not (rows.isdecimal() and columns.isdecimal()):
+    raise argparse.ArgumentTypeError(f"{text!r} must be K x N, as 2560x6912")
+  return int(rows), int(columns)
+
+
 def parser() -> argparse.ArgumentParser:
   """What can be asked for; several shapes and counts are one process."""
   made = argparse.ArgumentParser(
@@ -209,7 +216,11 @@ def parser() -> argparse.ArgumentParser:
   made.add_argument("--target", required=True, choices=TARGETS)
   made.add_argument("--kernel", required=True, choices=KERNELS)
   made.add_argument(
-    "--shapes", nargs="+", default=["2560x6912"], help="K x N, as 2560x6912"
+    "--shapes",
+    nargs="+",
+    type=_shape,
+    default=[(2560, 6912)],
+    help="K x N, as 2560x6912",
   )
   made.add_argument(
     "--count", type=int, nargs="+", default=[1], help="rows of x"
@@ -228,8 +239,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
   os.environ["JAX_PLATFORMS"] = "cpu"
   os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
   os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
-  for shape in options.shapes:
-    rows, columns = map(int, shape.split("x"))
+  try:
+    device(options.target)
+  except RuntimeError as error:
+    parser().error(str(error))
+  for rows, columns in options.shapes:
     for count in options.count:
       case = Case(
         options.kernel,

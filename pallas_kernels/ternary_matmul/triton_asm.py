@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.experimental.pallas import triton as plgpu
 
-INT8_UNIT = 64  # an int8 field comes out as 64 * t
-BFLOAT16_UNIT = 2  # and a bfloat16 one as 2 * t
+BFLOAT16_UNIT = 2  # a bfloat16 field comes out as 2 * t, an int8 one as 64 * t
 TOP_BITS = -0x3F3F3F40  # 0xC0C0C0C0, the top field of four bytes
 
 
@@ -68,6 +67,6 @@ def bfloat16_field(w: jax.Array, quarter: int, *, asm: bool) -> jax.Array:
 
 
 def field(w: jax.Array, quarter: int, dtype: Any, *, asm: bool) -> jax.Array:
-  """Field `quarter` in the dtype of the activations, times `unit(dtype)`."""
+  """Field `quarter` in the dtype of the activations: 64 * t or 2 * t."""
   chosen = int8_field if dtype == jnp.int8 else bfloat16_field
   return chosen(w, quarter, asm=asm)

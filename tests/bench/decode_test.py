@@ -5,7 +5,7 @@ import pytest
 
 from bitzero_jax import main
 from bitzero_jax.bench import decode
-from bitzero_jax.models import fused
+from bitzero_jax.models import fused_parts
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,9 @@ def test_a_list_that_is_no_list_of_numbers_ends_in_one_line(capsys):
 
 @pytest.mark.slow
 def test_a_wrong_variant_is_not_timed():
-  right = fused.packed(jnp.bfloat16, kernels=False, implementation="base")
+  right = fused_parts.packed(
+    jnp.bfloat16, eps=1e-5, kernels=False, implementation="base"
+  )
 
   def spoiled(qkv, *rest):
     read, keys, values = right.attend(qkv, *rest)

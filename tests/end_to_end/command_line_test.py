@@ -111,6 +111,16 @@ def test_a_wrong_key_or_value_is_refused(
   assert not folder.exists()
 
 
+def test_a_kernel_of_another_device_is_refused(bitzero, experiment, tmp_path):
+  folder = tmp_path / "run"
+  command = ["train", f"--config={experiment}", f"--workdir={folder}"]
+  options = "rollout=packed", "quant.product=integer", "quant.kernel=mosaic_tpu"
+  changes = [f"--config.{option}" for option in options]
+  said = refused(bitzero(*command, *changes))
+  assert "quant.kernel='mosaic_tpu' runs on a tpu, and this process has" in said
+  assert not folder.exists()
+
+
 @pytest.mark.parametrize(
   ("text", "said"),
   [

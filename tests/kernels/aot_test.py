@@ -189,3 +189,10 @@ def test_a_gpu_kernel_compiles_for_an_h100(kernel, call, options):
   for case in compiled("h100", kernel, *options):
     assert case["calls"] == [call]
     assert case["argument_bytes"] >= weight_bytes(case)
+
+
+def test_a_shape_that_is_none_ends_in_one_line(capsys):
+  with pytest.raises(SystemExit) as stopped:
+    aot.main(["--target=v5e", "--kernel=forward", "--shapes", "2560"])
+  assert stopped.value.code == 2
+  assert "'2560' must be K x N, as 2560x6912" in capsys.readouterr().err

@@ -30,8 +30,8 @@ def build(dtype="float32", quantize=product.quantize):
   return model, params
 
 
-def draw(rows):
-  tokens = np.random.default_rng(0).integers(1, VOCAB, (rows, PROMPT + 3))
+def draw(rows, prompt=PROMPT):
+  tokens = np.random.default_rng(0).integers(1, VOCAB, (rows, prompt + 3))
   return jnp.asarray(tokens, jnp.int32)
 
 
@@ -62,33 +62,36 @@ def test_packed_logits_are_the_learners_bit_for_bit(name, options, dtype, rows):
   np.testing.assert_array_equal(forward(packed, tokens), forward(coded, tokens))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("rows", [1, 5])
-def test_decoding_packed_gives_the_logits_of_the_learner(rows):
+@pytest.mark.parametrize(
+  ("rows", "prompt"),
+  [
+    pytest.param(1, PROMPT, marks=slowly),
+    pytest.param(5, PROMPT, marks=slowly),
+    (16, 40),  # a column has fewer than 4096 scores, all columns have more
+  ],
+)
+def test_decoding_packed_gives_the_bits_of_the_learner(rows, prompt):
   """Sampler and learner: other programs, other weights, other shapes."""
   model, params = build()
   coded, packed = weights_of("absmean", {}, params)
-  tokens = draw(rows)
+  tokens = draw(rows, prompt)
 
   @jax.jit
   def sample(w):
     logits, cache = model.apply(
-      {"params": w}, tokens[:, :PROMPT], tokens.shape[1], method="prefill"
+      {"params": w}, tokens[:, :prompt], tokens.shape[1], method="prefill"
     )
     seen = [logits]
-    for column in range(PROMPT, tokens.shape[1]):
+    for column in range(prompt, tokens.shape[1]):
       logits, cache = model.apply(
         {"params": w}, tokens[:, column], cache, method="decode"
       )
       seen.append(logits)
     return jnp.stack(seen, axis=1)
 
-  last = tokens.shape[1] - PROMPT + 1
+  last = tokens.shape[1] - prompt + 1
   learned = jax.jit(lambda w: model.apply({"params": w}, tokens, last=last))
-  # The head and attention are products of floats, whose order a CPU may choose
-  # by the number of rows; of the kernels' products nothing is left to choose.
-  np.testing.assert_allclose(sample(packed), learned(coded), rtol=0, atol=1e-5)
-  np.testing.assert_array_equal(sample(packed), sample(coded))
+  np.testing.assert_array_equal(sample(packed), learned(coded))
 
 
 @pytest.mark.parametrize(

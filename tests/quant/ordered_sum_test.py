@@ -1,10 +1,11 @@
-"""Sums with a fixed order."""
+"""Sums with a fixed order, and maxima that nothing is fused with."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bitzero_jax.quant.ordered_sum import ordered_sum
+from bitzero_jax.quant.ordered_sum import ordered_max, ordered_sum
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 24, 32, 33, 66, 96])
@@ -27,3 +28,21 @@ def test_any_axis_can_be_added_up():
   along = ordered_sum(x, 0)
   assert along.shape == (1, 7)
   np.testing.assert_array_equal(along[0], ordered_sum(x.T)[:, 0])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 31, 33, 66, 96])
+def test_ordered_max_is_the_largest(size):
+  x = np.random.default_rng(size).normal(size=(5, size)).astype(np.float32)
+  np.testing.assert_array_equal(ordered_max(x - 9), (x - 9).max(-1)[:, None])
+  np.testing.assert_array_equal(ordered_max(x, 0)[0], x.max(0))
+  np.testing.assert_array_equal(
+    jax.grad(lambda x: ordered_max(x).sum())(x), np.zeros_like(x)
+  )
+
+
+@pytest.mark.parametrize("rows", [1, 15, 16])
+def test_powers_over_the_largest_do_not_depend_on_the_number_of_rows(rows):
+  """XLA's CPU compiler has two exponentials, and 4096 numbers part them."""
+  x = np.random.default_rng(0).normal(size=(64, 256)).astype(np.float32)
+  powers = jax.jit(lambda x: jnp.exp(x - ordered_max(x)))
+  np.testing.assert_array_equal(powers(x[:rows]), powers(x)[:rows])
