@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from bitzero_jax import build, restored
-from bitzero_jax.evaluate import cruxeval, dynamic, list_functions, puzzle
+from bitzero_jax.evaluate import cruxeval, dynamic, list_functions, pace, puzzle
 from bitzero_jax.evaluate import graded as graded_lib
 from bitzero_jax.evaluate.constant import best_constant
 from bitzero_jax.evaluate.exam import Exam
@@ -161,14 +161,17 @@ def _exam(model: Trained, suite: str, judge: Judge) -> Exam:
 def evaluate_dynamic(model: Trained, suite: str) -> Evaluation:
   """Sits an exam at every depth of the weights, and at planes by the task.
 
+  An answer's seconds are those of the first planes alone, packed
+  (`build.build_at_depth`), on this device.
+
   Args:
     model: from `opened`, of a run with `precision.depths`.
     suite: "heldout" or "human".
 
   Returns:
-    Scores: planes, and points, each with its rule, share, bits and accuracy
-    (`evaluate.dynamic.Point`). Tasks: those of the sitting with most planes,
-    and under "depths" those of the others by their number of planes.
+    Scores: planes, and points, each with its rule, share, bits, seconds and
+    accuracy (`evaluate.dynamic.Point`). Tasks: those of the sitting with most
+    planes, and under "depths" those of the others by their number of planes.
 
   Raises:
     ValueError: the run has one depth alone, or the suite is another.
@@ -185,7 +188,9 @@ def evaluate_dynamic(model: Trained, suite: str) -> Evaluation:
   exam = _exam(model, suite, judge)
   sit = examiner(model.network, exam, judge)
   sittings = [sit(set_control(model.params, "planes", k)) for k in planes]
-  found = dynamic.points(sittings, planes, np.asarray(exam.tasks.program))
+  seconds = [_seconds(model, exam, k) for k in planes]
+  depths = dynamic.Depths(planes, seconds)
+  found = dynamic.points(sittings, depths, np.asarray(exam.tasks.program))
   scores = {
     "suite": f"{suite}_dynamic",
     "round": model.round,
@@ -194,8 +199,14 @@ def evaluate_dynamic(model: Trained, suite: str) -> Evaluation:
     "points": [point._asdict() for point in found],
   }
   *fewer, most = [graded_lib.to_record(scores["suite"], s) for s in sittings]
-  depths = dict(zip(map(str, planes), fewer, strict=False))
-  return Evaluation(scores, most | {"depths": depths})
+  others = dict(zip(map(str, planes), fewer, strict=False))
+  return Evaluation(scores, most | {"depths": others})
+
+
+def _seconds(model: Trained, exam: Exam, planes: int) -> float:
+  """Of an answer where the model has so many planes."""
+  network, packed = build.build_at_depth(model.config, planes)
+  return pace.seconds_an_answer(network, exam, jax.jit(packed)(model.params))
 
 
 def save(folder: Path, evaluation: Evaluation) -> Path:

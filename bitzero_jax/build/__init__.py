@@ -12,6 +12,7 @@ from bitzero_jax.build.language import (
   build_widen,
 )
 from bitzero_jax.build.model import (
+  build_at_depth,
   build_choice,
   build_groups,
   build_model,
@@ -46,6 +47,7 @@ from bitzero_jax.build.states import (
 )
 
 __all__ = [
+  "build_at_depth",
   "build_choice",
   "build_curriculum",
   "build_exam",

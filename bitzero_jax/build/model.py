@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from bitzero_jax.language import grammar
 from bitzero_jax.models import axes, product
@@ -13,7 +14,8 @@ from bitzero_jax.models.network import ACTIVATION_SHARE, Network, network
 from bitzero_jax.models.transformer import Transformer, identity
 from bitzero_jax.precision import allocation, ledger, schedule
 from bitzero_jax.precision import base as precision
-from bitzero_jax.quant import activations, table, tree
+from bitzero_jax.precision.base import set_control
+from bitzero_jax.quant import activations, digits, table, tree
 from bitzero_jax.quant.base import Quantizer
 from pallas_kernels.ternary_matmul import api
 
@@ -161,6 +163,44 @@ def build_shipped_network(config: Any) -> Network:
     return model.init(key, jnp.ones((1, 2), jnp.int32))["params"]
 
   return network(model, init, lambda weights: weights)
+
+
+def build_at_depth(
+  config: Any, planes: int
+) -> tuple[Network, Callable[[Any], Any]]:
+  """What a run with `precision.depths` multiplies where it runs at one of them.
+
+  The other networks read all digits at every depth. This one holds the first
+  ones alone, packed, so that fewer cost less.
+
+  Args:
+    config: validated, of such a run.
+    planes: one of its depths.
+
+  Returns:
+    A network of weights that are packed already, and a function that makes them
+    of the run's parameters.
+  """
+  exact: Any = ConfigDict(config)
+  if config.quant.activations == "int8":
+    exact.quant.product = "integer"
+  quantizer, pack = build_quantizer(config), digits.packer(planes)
+
+  def packed(params):
+    at = set_control(params, "planes", planes)
+    codes = tree.coded_tree(
+      quantizer, at["model"], at["quant"], product.Integers
+    )
+    made = jax.tree.map(
+      lambda leaf: (
+        pack(leaf.codes, leaf.scale) if product.coded(leaf) else leaf
+      ),
+      codes,
+      is_leaf=product.coded,
+    )
+    return product.prepare(made, config.quant.kernel)
+
+  return build_shipped_network(exact), packed
 
 
 def check_kernel(config: Any, platform: str) -> None:

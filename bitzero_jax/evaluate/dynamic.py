@@ -26,17 +26,32 @@ class Point(NamedTuple):
       confident, that are asked again with more planes; complexity: share of
       tasks, the hardest by it, that begin with most planes. Oracle: 1.
     bits: mean stored bits a weight that a task reads, every attempt counted.
+    seconds: mean of an answer, every attempt counted, where tasks of one depth
+      are answered together in full batches.
     accuracy: mean over the task types, of the trained lengths.
   """
 
   rule: str
   share: float
   bits: float
+  seconds: float
   accuracy: float
 
 
+class Depths(NamedTuple):
+  """What the depths of one weight set cost.
+
+  Attributes:
+    planes: int, of each, in rising order.
+    seconds: of an answer at each.
+  """
+
+  planes: Sequence[int]
+  seconds: Sequence[float]
+
+
 def points(
-  sittings: Sequence[Graded], planes: Sequence[int], program: np.ndarray
+  sittings: Sequence[Graded], depths: Depths, program: np.ndarray
 ) -> list[Point]:
   """The static points, every rule over its knob, and the oracle.
 
@@ -47,13 +62,13 @@ def points(
 
   Args:
     sittings: the same exam at each depth.
-    planes: of each depth.
+    depths: what each costs.
     program: int32 [n, Lp], of each task.
   """
-  last, any_order = len(planes) - 1, complexity.length
+  last, any_order = len(depths.planes) - 1, complexity.length
   rules = [
     ("static", k, controller.always(depth), any_order)
-    for depth, k in enumerate(planes)
+    for depth, k in enumerate(depths.planes)
   ]
   rules += [
     ("confidence", share, controller.least_sure(share), any_order)
@@ -64,8 +79,8 @@ def points(
     for name, measure in complexity.MEASURES.items()
     for share in SHARES
   ]
-  found = [_point(*rule, sittings, planes, program) for rule in rules]
-  return [*found, _oracle(sittings, planes)]
+  found = [_point(*rule, sittings, depths, program) for rule in rules]
+  return [*found, _oracle(sittings, depths)]
 
 
 def _point(
@@ -74,10 +89,10 @@ def _point(
   chosen: Controller,
   measure: Complexity,
   sittings: Sequence[Graded],
-  planes: Sequence[int],
+  depths: Depths,
   program: np.ndarray,
 ) -> Point:
-  bits, accuracy = [], []
+  routes, accuracy = [], []
   inside = ~sittings[0].beyond
   for kind in sittings[0].probability:
     sure = np.stack([s.probability[kind][inside] for s in sittings])
@@ -87,23 +102,37 @@ def _point(
       chosen,
       hard,
       lambda depth, tasks, sure=sure: sure[depth, tasks],
-      len(planes),
+      len(depths.planes),
     )
-    bits.append(controller.mean_bits(route, planes))
+    routes.append(route)
     accuracy.append(_accuracy(grade[route.stands, np.arange(len(hard))]))
-  return Point(rule, share, float(np.mean(bits)), float(np.mean(accuracy)))
+  return _summed(rule, share, routes, depths, accuracy)
 
 
-def _oracle(sittings: Sequence[Graded], planes: Sequence[int]) -> Point:
-  bits, accuracy = [], []
+def _oracle(sittings: Sequence[Graded], depths: Depths) -> Point:
+  routes, accuracy = [], []
   inside = ~sittings[0].beyond
   for kind in sittings[0].probability:
     grade = np.stack([s.grade[kind][inside] for s in sittings])
     stands = np.argmax(grade == RIGHT, axis=0)  # 0 where none is
-    ran = np.arange(len(planes))[:, None] == stands
-    bits.append(controller.mean_bits(Route(ran, stands), planes))
+    ran = np.arange(len(depths.planes))[:, None] == stands
+    routes.append(Route(ran, stands))
     accuracy.append(_accuracy(grade[stands, np.arange(grade.shape[1])]))
-  return Point("oracle", 1.0, float(np.mean(bits)), float(np.mean(accuracy)))
+  return _summed("oracle", 1.0, routes, depths, accuracy)
+
+
+def _summed(
+  rule: str,
+  share: float,
+  routes: Sequence[Route],
+  depths: Depths,
+  accuracy: Sequence[float],
+) -> Point:
+  """A point of what was run for each type."""
+  bits = [controller.mean_bits(route, depths.planes) for route in routes]
+  seconds = [controller.mean_cost(route, depths.seconds) for route in routes]
+  means = (float(np.mean(each)) for each in (bits, seconds, accuracy))
+  return Point(rule, share, *means)
 
 
 def _accuracy(grade: np.ndarray) -> float:
@@ -113,8 +142,9 @@ def _accuracy(grade: np.ndarray) -> float:
 
 def lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
   """The points as a table to print."""
-  head = f"{'rule':<12}{'knob':>6}{'bits':>8}{'accuracy':>10}"
+  head = f"{'rule':<12}{'knob':>6}{'bits':>8}{'us':>8}{'accuracy':>10}"
   return [head] + [
-    f"{p['rule']:<12}{p['share']:>6g}{p['bits']:>8.2f}{p['accuracy']:>10.3f}"
+    f"{p['rule']:<12}{p['share']:>6g}{p['bits']:>8.2f}"
+    f"{1e6 * p['seconds']:>8.1f}{p['accuracy']:>10.3f}"
     for p in found
   ]

@@ -1,7 +1,8 @@
-"""Accuracy against bits, drawn: static points, rules and the oracle."""
+"""Accuracy against what it costs, drawn: static points, rules, the oracle."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from bitzero_jax.evaluate.figure import GREY, figure
 from bitzero_jax.evaluate.number_format import percent
@@ -22,27 +23,60 @@ _RULES = {
 Points = Sequence[Mapping[str, Any]]
 
 
-def dynamic_chart(evaluation: Mapping[str, Any]) -> str:
-  """A figure of what `bitzero evaluate --dynamic --save` left; "" for nothing.
+class _Cost(NamedTuple):
+  """An axis.
+
+  Attributes:
+    field: of a point.
+    unit: by which it is divided.
+    form: of a value beside a dot.
+    name: of the axis.
+    worth: what a point above the dashed line is worth.
+  """
+
+  field: str
+  unit: float
+  form: str
+  name: str
+  worth: str
+
+
+_COSTS = (
+  _Cost(
+    "bits", 1.0, ".2f bits", "stored bits a weight that a task reads", "bits"
+  ),
+  _Cost("seconds", 1e-6, ".1f us", "microseconds of an answer", "time"),
+)
+
+
+def dynamic_charts(evaluation: Mapping[str, Any]) -> list[str]:
+  """Figures of what `bitzero evaluate --dynamic --save` left.
 
   Args:
-    evaluation: what `evaluations/heldout_dynamic.json` holds.
+    evaluation: what `evaluations/heldout_dynamic.json` holds, which had no
+      seconds once; {} for no figure.
   """
-  if not evaluation:
-    return ""
-  points: Points = evaluation["scores"]["points"]
-  most_bits = max(p["bits"] for p in points)
+  points: Points = evaluation["scores"]["points"] if evaluation else ()
+  return [
+    _chart(points, cost)
+    for cost in _COSTS
+    if points and cost.field in points[0]
+  ]
+
+
+def _chart(points: Points, cost: _Cost) -> str:
+  most = max(p[cost.field] for p in points)
   low = min(p["accuracy"] for p in points)
   high = max(p["accuracy"] for p in points)
   margin = max(0.1 * (high - low), 0.005)
   low, high = max(low - margin, 0.0), min(high + margin, 1.0)
 
   def place(point: Mapping[str, Any]) -> tuple[float, float]:
-    x = _LEFT + (_RIGHT - _LEFT) * point["bits"] / most_bits
+    x = _LEFT + (_RIGHT - _LEFT) * point[cost.field] / most
     y = _FLOOR - (_FLOOR - _TOP) * (point["accuracy"] - low) / (high - low)
     return x, y
 
-  parts = [_frame(most_bits, low, high)]
+  parts = [_frame(cost, most / cost.unit, low, high)]
   for rule, color in _RULES.items():
     mine = [p for p in points if p["rule"] == rule]
     path = "L".join(f"{x:.1f} {y:.1f}" for x, y in map(place, mine))
@@ -50,22 +84,25 @@ def dynamic_chart(evaluation: Mapping[str, Any]) -> str:
     dash = " dash" if static else " thin"
     parts.append(f'<path class="line{dash} c{color}" d="M{path}"/>')
     size = 5.0 if static else 3.0
-    parts += [_dot(place(p), color, size, _hint(p)) for p in mine]
+    parts += [_dot(place(p), color, size, _hint(p, cost)) for p in mine]
     parts += [_planes(place(p), p["share"]) for p in mine if static]
   legend = [(rule, color, rule == "static") for rule, color in _RULES.items()]
   return figure(
     "Accuracy where planes follow the task",
     legend,
     "".join(parts),
-    "Above the dashed line between fixed numbers of planes: worth its bits.",
+    "Above the dashed line between fixed numbers of planes: worth its "
+    f"{cost.worth}.",
     _HEIGHT,
   )
 
 
-def _hint(point: Mapping[str, Any]) -> str:
+def _hint(point: Mapping[str, Any], cost: _Cost) -> str:
+  form, unit = cost.form.split()
+  value = format(point[cost.field] / cost.unit, form)
   return (
     f"{point['rule']} {point['share']:g}: {percent(point['accuracy'])} at"
-    f" {point['bits']:.2f} bits"
+    f" {value} {unit}"
   )
 
 
@@ -83,7 +120,7 @@ def _planes(at: tuple[float, float], planes: float) -> str:
   )
 
 
-def _frame(most_bits: float, low: float, high: float) -> str:
+def _frame(cost: _Cost, most: float, low: float, high: float) -> str:
   """Grid, ticks and names of the axes."""
   parts = ['<text class="axis" x="0" y="12">accuracy, mean of types</text>']
   for i in range(5):
@@ -94,15 +131,22 @@ def _frame(most_bits: float, low: float, high: float) -> str:
       f'<text class="tick end" x="{_LEFT - 6}" y="{y + 4:.1f}">'
       f"{100 * accuracy:.1f}%</text>"
     )
-  for bits in range(0, int(most_bits) + 1, 2):
-    x = _LEFT + (_RIGHT - _LEFT) * bits / most_bits
+  for value in _ticks(most):
+    x = _LEFT + (_RIGHT - _LEFT) * value / most
     parts.append(
-      f'<text class="tick mid" x="{x:.1f}" y="{_FLOOR + 16}">{bits}</text>'
+      f'<text class="tick mid" x="{x:.1f}" y="{_FLOOR + 16}">{value:g}</text>'
     )
   middle = (_LEFT + _RIGHT) / 2
   parts.append(
-    f'<text class="axis mid" x="{middle}" y="{_HEIGHT - 6}">stored bits a'
-    f' weight that a task reads</text><path class="line c{GREY}"'
+    f'<text class="axis mid" x="{middle}" y="{_HEIGHT - 6}">{cost.name}</text>'
+    f'<path class="line c{GREY}"'
     f' d="M{_LEFT} {_FLOOR}H{_RIGHT}"/>'
   )
   return "".join(parts)
+
+
+def _ticks(most: float) -> list[float]:
+  """Three to eight round numbers, from 0 to the most."""
+  power = 10.0 ** math.floor(math.log10(most))
+  step = next(s * power for s in (1, 0.5, 0.2) if most >= 3 * s * power)
+  return [step * number for number in range(int(most / step) + 1)]

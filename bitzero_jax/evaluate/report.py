@@ -15,7 +15,7 @@ from typing import Any
 
 from bitzero_jax.evaluate.alerts import alerts
 from bitzero_jax.evaluate.bit_heat_map import bit_tables
-from bitzero_jax.evaluate.dynamic_chart import dynamic_chart
+from bitzero_jax.evaluate.dynamic_chart import dynamic_charts
 from bitzero_jax.evaluate.figure import grid
 from bitzero_jax.evaluate.held_out import held_out, verdict
 from bitzero_jax.evaluate.kernel_heat_map import kernel_heat_maps
@@ -111,7 +111,8 @@ def write_report(
     ),
     (
       "Bits",
-      bit_tables(parameters) + grid(*draw(lines, BITS), dynamic_chart(by_task)),
+      bit_tables(parameters)
+      + grid(*draw(lines, BITS), *dynamic_charts(by_task)),
     ),
     ("Time and speed", grid(phases(lines), *draw(lines, SPEED))),
     ("Config", config_table(config, defaults)),

@@ -132,5 +132,14 @@ def mean_bits(found: Route, planes: Sequence[int]) -> float:
     found: what was run.
     planes: of each depth.
   """
-  bits = BITS[np.array(planes) - 1]
-  return float(bits @ found.ran.sum(axis=1) / found.ran.shape[1])
+  return mean_cost(found, BITS[np.array(planes) - 1])
+
+
+def mean_cost(found: Route, costs: Sequence[float] | np.ndarray) -> float:
+  """What a task costs on average, every attempt counted.
+
+  Args:
+    found: what was run.
+    costs: of an answer at each depth, such as its seconds.
+  """
+  return float(costs @ found.ran.sum(axis=1) / found.ran.shape[1])

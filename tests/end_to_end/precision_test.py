@@ -149,6 +149,7 @@ def test_one_weight_set_says_what_fewer_planes_cost(
   mean = sum(lines[-1][f"eval/{kind}"] for kind in KINDS) / 3
   assert static[-1]["accuracy"] == pytest.approx(mean)
   assert [p["bits"] for p in static] == [2.0625, 5.5]
+  assert all(p["seconds"] > 0 for p in saved["scores"]["points"])
   done = bitzero("solve", "[1]->[1]", f"--workdir={folder}", "--samples=64")
   assert "planes of the model's weights" in done.stderr
   assert bitzero("report", f"--workdir={folder}").returncode == 0

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from bitzero_jax.evaluate import dynamic
-from bitzero_jax.evaluate.dynamic_chart import dynamic_chart
+from bitzero_jax.evaluate.dynamic_chart import dynamic_charts
 from bitzero_jax.evaluate.graded import Graded
 from bitzero_jax.language.grammar import FIRST_INT, PAD
 from bitzero_jax.state import RIGHT, UNKNOWN, WRONG
 
-PLANES = (1, 3)
+DEPTHS = dynamic.Depths((1, 3), (0.001, 0.002))
 LENGTHS = np.array([2, 3, 9, 9, 30])
 PROGRAM = np.where(np.arange(30) < LENGTHS[:, None], FIRST_INT, PAD)
 BUCKET = np.array([0, 0, 0, 0, 1])  # the last lies beyond training
@@ -33,9 +33,13 @@ def graded(grade, sure):
 
 
 @pytest.fixture
-def found():
+def points():
   sittings = [graded(*SHALLOW), graded(*DEEP)]
-  points = dynamic.points(sittings, PLANES, PROGRAM)
+  return dynamic.points(sittings, DEPTHS, PROGRAM)
+
+
+@pytest.fixture
+def found(points):
   return {(p.rule, p.share): (p.bits, p.accuracy) for p in points}
 
 
@@ -73,7 +77,8 @@ def test_the_oracle_takes_fewest_planes_that_are_right(found):
 
 def test_unknown_grades_leave_the_accuracy():
   grade = [R, UNKNOWN, W, R, R]
-  points = dynamic.points([graded(grade, DEEP[1])], (1,), PROGRAM)
+  one = dynamic.Depths((1,), (0.001,))
+  points = dynamic.points([graded(grade, DEEP[1])], one, PROGRAM)
   assert points[0].accuracy == pytest.approx(2 / 3)
 
 
@@ -83,21 +88,38 @@ def test_types_are_averaged():
     grade=one.grade | {"induction": np.array([R, R, R, R, W])},
     probability=one.probability | {"induction": np.ones(5)},
   )
-  points = dynamic.points([both], (1,), PROGRAM)
+  depths = dynamic.Depths((1,), (0.001,))
+  points = dynamic.points([both], depths, PROGRAM)
   assert points[0].accuracy == 0.75
 
 
-def test_the_table_has_a_line_a_point():
-  points = dynamic.points([graded(*SHALLOW), graded(*DEEP)], PLANES, PROGRAM)
+def test_every_attempt_takes_its_time(points):
+  seconds = {(p.rule, p.share): p.seconds for p in points}
+  assert seconds["static", 1] == 0.001
+  assert seconds["static", 3] == 0.002
+  assert seconds["confidence", 0.5] == pytest.approx(0.001 + 0.002 / 2)
+  assert seconds["length", 0.5] == pytest.approx((0.001 + 0.002) / 2)
+  assert seconds["oracle", 1.0] == pytest.approx((0.001 + 0.002) / 2)
+
+
+def test_the_table_has_a_line_a_point(points):
   table = dynamic.lines([point._asdict() for point in points])
   assert len(table) == 1 + len(points)
-  assert table[1].split() == ["static", "1", "2.06", "0.500"]
+  assert table[1].split() == ["static", "1", "2.06", "1000.0", "0.500"]
 
 
-def test_the_chart_draws_every_point():
-  points = dynamic.points([graded(*SHALLOW), graded(*DEEP)], PLANES, PROGRAM)
+def test_the_charts_draw_every_point(points):
   record = {"scores": {"points": [point._asdict() for point in points]}}
-  drawn = dynamic_chart(record)
-  assert drawn.count("<circle") == len(points)
-  assert "static 3: 75" in drawn
-  assert dynamic_chart({}) == ""
+  in_bits, in_time = dynamic_charts(record)
+  for drawn in (in_bits, in_time):
+    assert drawn.count("<circle") == len(points)
+  assert "static 3: 75 % at 5.50 bits" in in_bits
+  assert "static 3: 75 % at 2000.0 us" in in_time
+  assert dynamic_charts({}) == []
+
+
+def test_an_evaluation_of_before_times_has_one_chart(points):
+  old = [point._asdict() for point in points]
+  for point in old:
+    del point["seconds"]
+  assert len(dynamic_charts({"scores": {"points": old}})) == 1

@@ -63,3 +63,9 @@ def test_bits_count_every_attempt():
   assert controller.mean_bits(both, (1, 3)) == pytest.approx(
     (2.0625 + 2 * 5.5) / 2
   )
+
+
+def test_the_cost_of_every_attempt_is_added_up():
+  ran = np.array([[True, True, False], [True, False, True]])
+  route = Route(ran, np.array([1, 0, 1]))
+  assert controller.mean_cost(route, (2.0, 5.0)) == pytest.approx(14 / 3)
