@@ -14,7 +14,6 @@ from bitzero_jax.models.network import ACTIVATION_SHARE, Network, network
 from bitzero_jax.models.transformer import Transformer, identity
 from bitzero_jax.precision import allocation, ledger, schedule
 from bitzero_jax.precision import base as precision
-from bitzero_jax.precision.base import set_control
 from bitzero_jax.quant import activations, digits, table, tree
 from bitzero_jax.quant.base import Quantizer
 from pallas_kernels.ternary_matmul import api
@@ -187,20 +186,23 @@ def build_at_depth(
   quantizer, pack = build_quantizer(config), digits.packer(planes)
 
   def packed(params):
-    at = set_control(params, "planes", planes)
-    codes = tree.coded_tree(
-      quantizer, at["model"], at["quant"], product.Integers
-    )
-    made = jax.tree.map(
-      lambda leaf: (
-        pack(leaf.codes, leaf.scale) if product.coded(leaf) else leaf
-      ),
-      codes,
-      is_leaf=product.coded,
-    )
-    return product.prepare(made, config.quant.kernel)
+    at = precision.set_control(params, "planes", planes)
+    held = (at["model"], at["quant"])
+    made = tree.coded_tree(quantizer, *held, product.Integers)
+    # A kernel that the run asks for may be another device's.
+    return _packed(made, pack, api.AUTO)
 
   return build_shipped_network(exact), packed
+
+
+def _packed(made: Any, pack: Callable[..., Any], kernel: str) -> Any:
+  """Weights with every `Integers` leaf packed, for a kernel by name."""
+  packed = jax.tree.map(
+    lambda leaf: pack(leaf.codes, leaf.scale) if product.coded(leaf) else leaf,
+    made,
+    is_leaf=product.coded,
+  )
+  return product.prepare(packed, kernel)
 
 
 def check_kernel(config: Any, platform: str) -> None:
@@ -239,13 +241,6 @@ def build_rollout(config: Any, place: Place = as_it_is) -> Callable[[Any], Any]:
   def packed(params):
     # The learner's own codes and scales: with ones that were made a second time
     # the gap was 1e-7 in some runs, and not 0.
-    made = jax.tree.map(
-      lambda leaf: (
-        pack(leaf.codes, leaf.scale) if product.coded(leaf) else leaf
-      ),
-      weights(params),
-      is_leaf=product.coded,
-    )
-    return product.prepare(made, config.quant.kernel)
+    return _packed(weights(params), pack, config.quant.kernel)
 
   return packed

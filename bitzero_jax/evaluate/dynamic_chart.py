@@ -1,9 +1,9 @@
 """Accuracy against what it costs, drawn: static points, rules, the oracle."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from bitzero_jax.evaluate.axes import ticks
 from bitzero_jax.evaluate.figure import GREY, figure
 from bitzero_jax.evaluate.number_format import percent
 
@@ -65,18 +65,19 @@ def dynamic_charts(evaluation: Mapping[str, Any]) -> list[str]:
 
 
 def _chart(points: Points, cost: _Cost) -> str:
-  most = max(p[cost.field] for p in points)
+  marks = ticks(0, max(p[cost.field] for p in points) / cost.unit, 6)
   low = min(p["accuracy"] for p in points)
   high = max(p["accuracy"] for p in points)
   margin = max(0.1 * (high - low), 0.005)
   low, high = max(low - margin, 0.0), min(high + margin, 1.0)
 
   def place(point: Mapping[str, Any]) -> tuple[float, float]:
-    x = _LEFT + (_RIGHT - _LEFT) * point[cost.field] / most
+    share = point[cost.field] / cost.unit / marks[-1]
+    x = _LEFT + (_RIGHT - _LEFT) * share
     y = _FLOOR - (_FLOOR - _TOP) * (point["accuracy"] - low) / (high - low)
     return x, y
 
-  parts = [_frame(cost, most / cost.unit, low, high)]
+  parts = [_frame(cost, marks, low, high)]
   for rule, color in _RULES.items():
     mine = [p for p in points if p["rule"] == rule]
     path = "L".join(f"{x:.1f} {y:.1f}" for x, y in map(place, mine))
@@ -120,7 +121,7 @@ def _planes(at: tuple[float, float], planes: float) -> str:
   )
 
 
-def _frame(cost: _Cost, most: float, low: float, high: float) -> str:
+def _frame(cost: _Cost, marks: list[float], low: float, high: float) -> str:
   """Grid, ticks and names of the axes."""
   parts = ['<text class="axis" x="0" y="12">accuracy, mean of types</text>']
   for i in range(5):
@@ -131,8 +132,8 @@ def _frame(cost: _Cost, most: float, low: float, high: float) -> str:
       f'<text class="tick end" x="{_LEFT - 6}" y="{y + 4:.1f}">'
       f"{100 * accuracy:.1f}%</text>"
     )
-  for value in _ticks(most):
-    x = _LEFT + (_RIGHT - _LEFT) * value / most
+  for value in marks:
+    x = _LEFT + (_RIGHT - _LEFT) * value / marks[-1]
     parts.append(
       f'<text class="tick mid" x="{x:.1f}" y="{_FLOOR + 16}">{value:g}</text>'
     )
@@ -143,10 +144,3 @@ def _frame(cost: _Cost, most: float, low: float, high: float) -> str:
     f' d="M{_LEFT} {_FLOOR}H{_RIGHT}"/>'
   )
   return "".join(parts)
-
-
-def _ticks(most: float) -> list[float]:
-  """Three to eight round numbers, from 0 to the most."""
-  power = 10.0 ** math.floor(math.log10(most))
-  step = next(s * power for s in (1, 0.5, 0.2) if most >= 3 * s * power)
-  return [step * number for number in range(int(most / step) + 1)]

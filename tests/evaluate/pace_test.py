@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from bitzero_jax import build
 from bitzero_jax import config as config_lib
@@ -50,6 +51,16 @@ def test_first_planes_alone_give_the_bits_of_all_at_that_depth(trained, planes):
       set_control(params, "planes", planes)
     ),
   )
+
+
+def test_a_kernel_of_another_device_is_not_asked_for(trained):
+  config, params = trained
+  other = ConfigDict(config)
+  other.quant.kernel = "triton_gemv"
+  network, packed = build.build_at_depth(other, 1)
+  tokens = jnp.ones((2, 5), jnp.int32)
+  logits = network.logits(jax.jit(packed)(params), tokens, 2)
+  assert np.isfinite(logits).all()
 
 
 def test_the_time_of_a_batch_is_shared_by_its_answers(trained, monkeypatch):
