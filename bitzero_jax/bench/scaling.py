@@ -73,16 +73,32 @@ def measure(
       )
   configs = [grown(config, count) for count in counts]
   yield HEADER
-  first = 0.0
+  every: list[loop.Phases] = []
   for count, larger in zip(counts, configs, strict=True):
     say(f"{count} devices")
     done = loop.measure(larger, rounds, warm, say)
-    speed = done.rows / done.whole
-    first = first or speed
+    every.append(done)
+    speed, first = (each.rows / each.whole for each in (done, every[0]))
     yield (
       f"| {done.device} | {done.rows:,} | {speed:,.0f} | "
       f"{done.tokens / done.whole:,.0f} | {speed / first:.2f} | "
       f"{done.waited / done.whole:.1%} |"
     )
+  yield _seconds(every)
   if jax.default_backend() == "cpu":
     yield "\nDevices of one CPU share its cores: these speeds say nothing."
+
+
+def _seconds(every: Sequence[loop.Phases]) -> str:
+  """Seconds of each phase, which further devices should leave as they are."""
+  names = " | ".join(loop.PHASES)
+  lines = [
+    "",
+    f"| seconds a round | {names} | whole, as trained |",
+    "|---|" + "---:|" * (len(loop.PHASES) + 1),
+  ]
+  for done in every:
+    seconds = (*(done.seconds[name] for name in loop.PHASES), done.whole)
+    cells = " | ".join(f"{each:.3f}" for each in seconds)
+    lines.append(f"| {done.device} | {cells} |")
+  return "\n".join(lines)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from bitzero_jax.runtime import mesh as mesh_lib
 from bitzero_jax.state import Pool, Task, empty_task
 
 Slots = Callable[[Pool, jax.Array, jax.Array, jax.Array], jax.Array]
@@ -30,7 +31,7 @@ def reservoir(
   """
   del priority
   capacity = pool.priority.shape[0]
-  rank = jnp.cumsum(accepted) - 1
+  rank = mesh_lib.running_sum(accepted) - 1
   append = pool.size + rank
   ever = pool.admitted + rank + 1
   drawn = jax.random.randint(key, rank.shape, 0, jnp.maximum(ever, 1))

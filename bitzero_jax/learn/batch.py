@@ -10,6 +10,7 @@ from flax import struct
 
 from bitzero_jax.language.grammar import PAD
 from bitzero_jax.language.rows import rows_of
+from bitzero_jax.runtime import mesh as mesh_lib
 from bitzero_jax.state import INDUCTION, KINDS, Pool, Task, choose, take
 
 
@@ -161,7 +162,7 @@ def pick(weight: jax.Array, uniform: jax.Array) -> tuple[jax.Array, jax.Array]:
   Returns:
     (int32 [R] below B, bool []: whether there was any weight at all).
   """
-  ends = jnp.cumsum(weight)
+  ends = mesh_lib.running_sum(weight)
   available = ends[-1] > 0
   index = jnp.searchsorted(ends, uniform * ends[-1], side="right")
   # The product may round up to the whole; nobody may land beyond the last.

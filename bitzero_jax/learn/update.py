@@ -12,6 +12,7 @@ from bitzero_jax.learn.imitate import ImitationRows
 from bitzero_jax.learn.loss import LossWeights, loss
 from bitzero_jax.models.network import Network
 from bitzero_jax.precision.base import set_control
+from bitzero_jax.runtime import mesh as mesh_lib
 from bitzero_jax.state import Pool, Task
 
 Metrics = dict[str, jax.Array]
@@ -83,7 +84,9 @@ def learn(
   """
   differentiate = jax.value_and_grad(_total(learner), has_aux=True)
   parts = jax.tree.map(
-    lambda leaf: leaf.reshape(learner.updates, -1, *leaf.shape[1:]),
+    lambda leaf: mesh_lib.split_each(
+      leaf.reshape(learner.updates, -1, *leaf.shape[1:])
+    ),
     (policy, imitated),
   )
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import mesh_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -83,6 +84,33 @@ def placing(mesh: Mesh) -> Place:
     return jax.lax.with_sharding_constraint(x, sharding(mesh, *names))
 
   return place
+
+
+def running_sum(x: jax.Array) -> jax.Array:
+  """Sums of the first 1 ... N of [N] numbers, on every device by itself.
+
+  Over rows that are split, XLA's compiler for GPUs (of JAX 0.11.2) makes a
+  loop of N steps of it, which takes longer than the update around it.
+  """
+  return _laid(jnp.cumsum(_laid(x)))
+
+
+def split_each(x: jax.Array) -> jax.Array:
+  """Splits [U, N, ...] by its second axis, where all devices get as many.
+
+  So that each of U steps finds its own N rows where it needs them.
+  """
+  size = jax.sharding.get_abstract_mesh().size
+  return x if x.shape[1] % size else _laid(x, None, "rows")
+
+
+def _laid(x: jax.Array, *names: str | None) -> jax.Array:
+  """Lays an array out in a program that is traced for a mesh of several."""
+  mesh = jax.sharding.get_abstract_mesh()
+  if mesh.empty or mesh.size == 1:
+    return x
+  spec = PartitionSpec(*(RULES[name] for name in names))
+  return jax.lax.with_sharding_constraint(x, spec)
 
 
 def traced(mesh: Mesh) -> contextlib.AbstractContextManager[Any]:
