@@ -100,7 +100,7 @@ def split_each(x: jax.Array) -> jax.Array:
 
   So that each of U steps finds its own N rows where it needs them.
   """
-  size = jax.sharding.get_abstract_mesh().size
+  size = max(jax.sharding.get_abstract_mesh().size, 1)  # 0 without a mesh
   return x if x.shape[1] % size else _laid(x, None, "rows")
 
 

@@ -62,3 +62,28 @@ def test_rows_of_one_process_go_and_come_back():
   mine = mesh.rows_here(record)
   assert mine["a"].tolist() == [[0, 1], [2, 3], [4, 5]]
   assert mesh.from_rows_here(made, mine) is mine
+
+
+def laid(function, x, size):
+  """The layouts that a program for so many devices asks for, in order."""
+  with mesh.traced(AbstractMesh((size, 1, 1), mesh.AXES)):
+    traced = jax.make_jaxpr(function)(x)
+  return [
+    (equation.invars[0].aval.shape, equation.params["sharding"].spec)
+    for equation in traced.eqns
+    if equation.primitive.name == "sharding_constraint"
+  ]
+
+
+def test_each_device_adds_up_all_rows_itself():
+  x = jnp.arange(8.0)
+  assert mesh.running_sum(x).tolist() == jnp.cumsum(x).tolist()
+  assert laid(mesh.running_sum, x, 2) == [((8,), PartitionSpec())] * 2
+  assert laid(mesh.running_sum, x, 1) == []
+
+
+def test_the_rows_of_a_step_are_split_where_that_is_even():
+  each = PartitionSpec(None, mesh.AXES)
+  assert laid(mesh.split_each, jnp.zeros((3, 4, 5)), 2) == [((3, 4, 5), each)]
+  assert laid(mesh.split_each, jnp.zeros((4, 3)), 2) == []
+  assert mesh.split_each(jnp.ones((4, 3))).shape == (4, 3)
