@@ -93,6 +93,7 @@ LAYOUTS: dict[str, Callable[[jax.Array, int], jax.Array]] = {
   "signed_words": lambda packed, rows: relayout.signed_words(packed),
   "int2_words": relayout.int2_words,
   "fragments": relayout.fragments,
+  "half_fragments": functools.partial(relayout.fragments, each=2),
 }
 
 
@@ -160,6 +161,15 @@ IMPLEMENTATIONS: dict[str, Implementation] = {
     interpretable=False,
     most_planes=mosaic_gpu.MOST_PLANES,
   ),
+  "mosaic_gpu_bfloat16": Implementation(
+    "half_fragments",
+    _mosaic(mosaic_gpu.forward),
+    mosaic_gpu.Tiles,
+    ("bfloat16",),
+    "gpu",
+    interpretable=False,
+    most_planes=1,
+  ),
   "mosaic_tpu": Implementation(
     "int2_words", _mosaic(mosaic_tpu.forward), mosaic_tpu.Tiles, _BOTH, "tpu"
   ),
@@ -219,6 +229,7 @@ def canonical(weight: Weight) -> jax.Array:
   back = {
     "int2_words": relayout.from_int2_words,
     "fragments": relayout.from_fragments,
+    "half_fragments": functools.partial(relayout.from_fragments, each=2),
   }[name]
   return back(held, weight.rows, weight.columns)
 

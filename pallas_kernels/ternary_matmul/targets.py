@@ -65,7 +65,7 @@ def candidates(name: str, count: int, x: str) -> Iterator[Any]:
         yield triton_gemv.Tiles(bn, chunk, warps)
   elif name == "triton_dot":
     yield from _dot_candidates(count, x)
-  elif name == "mosaic_gpu":
+  elif name.startswith("mosaic_gpu"):
     yield from _mosaic_candidates(count)
   elif name == "mosaic_tpu":
     for bk in (2048, 1024, 512):
