@@ -183,6 +183,7 @@ def prepare(
   *,
   implementation: str = AUTO,
   most: int | None = None,
+  dtype: str | None = None,
   rows_table: Sequence[measured.Row] | None = None,
   device: str | None = None,
 ) -> Weight:
@@ -196,6 +197,8 @@ def prepare(
       the table asks for at this shape.
     most: rows of x that will come at once, so that layouts for more can be left
       out; None for any.
+    dtype: of x, by name, so that layouts for others can be left out; None for
+      any.
     rows_table: the table, None for the one that ships.
     device: kind of device, None for that of the first one.
 
@@ -214,6 +217,7 @@ def prepare(
       for row in table
       if (row.device, row.rows, row.columns, row.planes) == key
       and (most is None or row.least <= most)
+      and dtype in (None, row.x)
     } or {CANONICAL}
   held = {name: LAYOUTS[name](packed, rows) for name in sorted(chosen)}
   return Weight(held, scale, rows, columns, implementation)
