@@ -9,7 +9,7 @@ waits for memory that was just written.
 """
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,23 @@ _ROWS = 16  # query heads of a product on tensor cores, at least and at most
 # It sums over at least 16: over slots, and over half a head.
 _LEAST_BLOCK, _LEAST_WIDTH = 16, 32
 _HIDDEN = -1e30  # no infinity: the difference of two must be a number
+
+
+class Partial(NamedTuple):
+  """What was read of parts of the slots.
+
+  Attributes:
+    read: [B, P, N, H], float32, of each part as if there were no other.
+    log_sum: [B, P, N], float32, log of the sum of the scores' exponentials.
+  """
+
+  read: jax.Array
+  log_sum: jax.Array
+
+  def merged(self, dtype: jax.typing.DTypeLike) -> jax.Array:
+    """What was read of all slots, [B, N, H] in `dtype`."""
+    weights = jax.nn.softmax(self.log_sum, axis=1)[..., None]
+    return jnp.sum(weights * self.read, axis=1).astype(dtype)
 
 
 def rotate(x: jax.Array, cos: jax.Array, sin: jax.Array) -> jax.Array:
@@ -92,10 +109,10 @@ def _query_heads(qkv: jax.Array, kv: int) -> int:
   return count
 
 
-def _kernel(count, kv, share, block, *refs):
+def _kernel(count, kv, share, block, parts, *refs):
   halves, whole, keys, values, seen, column, cos, sin, *out = refs
-  read, new_keys, new_values = out
-  row, program = pl.program_id(0), pl.program_id(1)
+  new_keys, new_values, read, *log_sum = out
+  row, program, part = (pl.program_id(axis) for axis in range(3))
   first = program * share
   head = first // (count // kv)
   half, width = halves.shape[3], whole.shape[2]
@@ -133,6 +150,10 @@ def _kernel(count, kv, share, block, *refs):
   most = (with_itself(q[0], k[0]) + with_itself(q[1], k[1])) * scale
   total = jnp.ones((_ROWS,), jnp.float32)
   sums = jnp.broadcast_to(v.astype(jnp.float32)[None], (_ROWS, width))
+  if parts > 1:  # the token itself belongs to the first
+    mine = part == 0
+    most = jnp.where(mine, most, _HIDDEN)
+    total, sums = jnp.where(mine, total, 0.0), jnp.where(mine, sums, 0.0)
 
   def step(number, carry):
     most, total, sums = carry
@@ -153,10 +174,21 @@ def _kernel(count, kv, share, block, *refs):
     return higher, total, sums
 
   steps = keys.shape[1] // block
-  _, total, sums = jax.lax.fori_loop(0, steps, step, (most, total, sums))
+  most, total, sums = jax.lax.fori_loop(
+    part * steps // parts,
+    (part + 1) * steps // parts,
+    step,
+    (most, total, sums),
+  )
   mask = jnp.broadcast_to(inside[:, None], (_ROWS, width))
-  found = (sums / total[:, None]).astype(dtype)
-  plgpu.store(read.at[row, pl.ds(first, _ROWS), all_], found, mask=mask)
+  found = (sums / total[:, None]).astype(read.dtype)
+  heads = pl.ds(first, _ROWS)
+  if parts == 1:
+    plgpu.store(read.at[row, heads, all_], found, mask=mask)
+    return
+  plgpu.store(read.at[row, part, heads, all_], found, mask=mask)
+  level = most + jnp.log(total)
+  plgpu.store(log_sum[0].at[row, part, heads], level, mask=inside)
 
 
 def _is_power_of_two(size: int, least: int) -> bool:
@@ -174,10 +206,11 @@ def triton(
   *,
   share: int | None = None,
   block: int = 64,
+  parts: int = 1,
   warps: int = 4,
   stages: int = 3,
   interpret: Any = False,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+) -> tuple[jax.Array | Partial, jax.Array, jax.Array]:
   """As `base`, but for the order of sums, on a GPU; writes into the cache.
 
   Args:
@@ -186,14 +219,16 @@ def triton(
     share: query heads of a program, a divisor of G and at most 16; None for
       the largest.
     block: slots in one step, a power of two that divides S, at least 16.
+    parts: P, programs that share the slots of a head, at most S / block.
     warps, stages: of a program.
     interpret: run on the CPU.
 
   Returns:
-    As `base`.
+    As `base`; of several parts what was read is a `Partial`.
 
   Raises:
-    ValueError: KV does not divide N, or H, `share` or `block` is another.
+    ValueError: KV does not divide N, or H, `share`, `block` or `parts` is
+      another.
   """
   batch, heads, width = qkv.shape
   slots, kv = keys.shape[1:3]
@@ -214,17 +249,24 @@ def triton(
       f"block={block} must be a power of two, at least {_LEAST_BLOCK}, and "
       f"divide the {slots} slots"
     )
+  if not 1 <= parts <= slots // block:
+    raise ValueError(f"parts={parts} must be 1 to {slots // block}, the blocks")
   split = (*keys.shape[:3], 2, width // 2)
   outs = [
-    jax.ShapeDtypeStruct((batch, count, width), qkv.dtype),
     jax.ShapeDtypeStruct(split, keys.dtype),
     jax.ShapeDtypeStruct(values.shape, values.dtype),
   ]
-  read, keys, values = pl.pallas_call(
-    functools.partial(_kernel, count, kv, share, block),
-    grid=(batch, count // share),
+  if parts == 1:
+    outs.append(jax.ShapeDtypeStruct((batch, count, width), qkv.dtype))
+  else:
+    each = (batch, parts, count)
+    outs.append(jax.ShapeDtypeStruct((*each, width), jnp.float32))
+    outs.append(jax.ShapeDtypeStruct(each, jnp.float32))
+  keys, values, *read = pl.pallas_call(
+    functools.partial(_kernel, count, kv, share, block, parts),
+    grid=(batch, count // share, parts),
     out_shape=outs,
-    input_output_aliases={2: 1, 3: 2},
+    input_output_aliases={2: 0, 3: 1},
     compiler_params=plgpu.CompilerParams(num_warps=warps, num_stages=stages),
     interpret=interpret,
     name="decode_attention",
@@ -238,4 +280,5 @@ def triton(
     cos,
     sin,
   )
-  return read, keys.reshape(values.shape), values
+  found = read[0] if parts == 1 else Partial(*read)
+  return found, keys.reshape(values.shape), values

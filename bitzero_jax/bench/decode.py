@@ -297,4 +297,5 @@ def _floats(key, inputs, outputs) -> jax.Array:
 def _packed(key, inputs, outputs, most) -> api.Weight:
   trits = jax.random.randint(key, (1, inputs, outputs), -1, 2, jnp.int8)
   scale = jnp.full((1, outputs), (1.5 / inputs) ** 0.5, jnp.float32)
-  return api.prepare(layout.pack(trits), scale, inputs, most=most)
+  packed = layout.pack(trits)
+  return api.prepare(packed, scale, inputs, most=most, dtype="int8")

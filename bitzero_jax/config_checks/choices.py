@@ -24,6 +24,7 @@ KERNELS = (
   "triton_gemv",
   "triton_dot",
   "mosaic_gpu",
+  "mosaic_gpu_bfloat16",
   "mosaic_tpu",
 )
 CHOICES = {

@@ -16,6 +16,7 @@ from pallas_kernels.ternary_matmul import api, norm_quantize
 
 _MULTIPROCESSORS = 132  # of an H100, each of which runs a program
 _MOST_BLOCK = 64  # slots in one step of attention
+_PARTS = 4  # programs that share the slots of a head, where there are few
 
 
 class Parts(NamedTuple):
@@ -27,13 +28,15 @@ class Parts(NamedTuple):
     gate: (x [B, 2 F], gain) -> the same, of the squared-ReLU gate.
     product: (given, weight, residual [B, O] or None) -> [B, O].
     attend: as `decode_attention.base`.
+    settle: (what `attend` read, gain) -> what `product` takes.
   """
 
   eps: float
   norm: Callable[[jax.Array, jax.Array], Any]
   gate: Callable[[jax.Array, jax.Array], Any]
   product: Callable[[Any, Any, jax.Array | None], jax.Array]
-  attend: Callable[..., tuple[jax.Array, jax.Array, jax.Array]]
+  attend: Callable[..., tuple[Any, jax.Array, jax.Array]]
+  settle: Callable[[Any, jax.Array], Any]
 
 
 def floats(*, eps: float) -> Parts:
@@ -52,7 +55,12 @@ def floats(*, eps: float) -> Parts:
     out = given @ weight
     return out if residual is None else out + residual
 
-  return Parts(eps, norm, gate, product, decode_attention.base)
+  return Parts(eps, norm, gate, product, decode_attention.base, _in_a_row(norm))
+
+
+def _in_a_row(norm: Callable[[jax.Array, jax.Array], Any]) -> Callable:
+  """A `settle` of heads that were read whole, [B, N, H]."""
+  return lambda read, gain: norm(read.reshape(len(read), -1), gain)
 
 
 def packed(
@@ -88,12 +96,17 @@ def packed(
     )
 
   if not kernels:
+
+    def plain(x, gain):
+      return norm_quantize.base(x, gain, eps=eps)
+
     return Parts(
       eps,
-      lambda x, gain: norm_quantize.base(x, gain, eps=eps),
+      plain,
       lambda x, gain: norm_quantize.gated_base(x, gain, eps=eps),
       product,
       decode_attention.base,
+      _in_a_row(plain),
     )
 
   def norm(x, gain):
@@ -115,7 +128,15 @@ def packed(
       *rest,
       share=1 if few else None,
       block=block,
+      parts=min(_PARTS, keys.shape[1] // block) if few else 1,
       interpret=interpret,
     )
 
-  return Parts(eps, norm, gate, product, attend)
+  def settle(read, gain):
+    if not isinstance(read, decode_attention.Partial):
+      return norm(read.reshape(len(read), -1), gain)
+    return norm_quantize.merging(
+      *read, gain, dtype=dtype, eps=eps, interpret=interpret
+    )
+
+  return Parts(eps, norm, gate, product, attend, settle)

@@ -51,6 +51,7 @@ def together(parts: list[Packed], implementation: str = api.AUTO) -> api.Weight:
     jnp.concatenate(scales, axis=1),
     parts[0].shape[0],
     implementation=implementation,
+    dtype="int8",
   )
 
 

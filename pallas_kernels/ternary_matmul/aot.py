@@ -124,6 +124,7 @@ KERNELS = (
   "triton_gemv",
   "triton_dot",
   "mosaic_gpu",
+  "mosaic_gpu_bfloat16",
 )
 
 
@@ -143,15 +144,18 @@ def program(case: Case) -> tuple[Callable[..., Any], list]:
     "triton_gemv": triton_gemv,
     "triton_dot": triton_dot,
     "mosaic_gpu": mosaic_gpu,
+    "mosaic_gpu_bfloat16": mosaic_gpu,
   }.get(case.kernel, mosaic_tpu)
   tiles = module.Tiles(*case.tiles)
   low, wide = -(-rows // 128) * 8, -(-columns // 128) * 128
   run = -(-rows // 256) * 16
+  blocks = (planes, -(-columns // 64), -(-rows // 32), 128), jnp.int32
   words, held = {
     "ready": ((planes, low * 16, wide), jnp.int8),
     "triton_gemv": ((planes, columns, run), jnp.int32),
     "triton_dot": ((planes, columns, run), jnp.int32),
-    "mosaic_gpu": ((planes, -(-columns // 64), -(-rows // 32), 128), jnp.int32),
+    "mosaic_gpu": blocks,
+    "mosaic_gpu_bfloat16": blocks,
   }.get(case.kernel, ((planes, low, wide), jnp.int32))
   scale = (1, columns) if case.per_column else ()
   shared = [(words, held), (scale, jnp.float32)]

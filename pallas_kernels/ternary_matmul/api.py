@@ -93,6 +93,7 @@ LAYOUTS: dict[str, Callable[[jax.Array, int], jax.Array]] = {
   "signed_words": lambda packed, rows: relayout.signed_words(packed),
   "int2_words": relayout.int2_words,
   "fragments": relayout.fragments,
+  "half_fragments": functools.partial(relayout.fragments, each=2),
 }
 
 
@@ -160,6 +161,15 @@ IMPLEMENTATIONS: dict[str, Implementation] = {
     interpretable=False,
     most_planes=mosaic_gpu.MOST_PLANES,
   ),
+  "mosaic_gpu_bfloat16": Implementation(
+    "half_fragments",
+    _mosaic(mosaic_gpu.forward),
+    mosaic_gpu.Tiles,
+    ("bfloat16",),
+    "gpu",
+    interpretable=False,
+    most_planes=1,
+  ),
   "mosaic_tpu": Implementation(
     "int2_words", _mosaic(mosaic_tpu.forward), mosaic_tpu.Tiles, _BOTH, "tpu"
   ),
@@ -173,6 +183,7 @@ def prepare(
   *,
   implementation: str = AUTO,
   most: int | None = None,
+  dtype: str | None = None,
   rows_table: Sequence[measured.Row] | None = None,
   device: str | None = None,
 ) -> Weight:
@@ -186,6 +197,8 @@ def prepare(
       the table asks for at this shape.
     most: rows of x that will come at once, so that layouts for more can be left
       out; None for any.
+    dtype: of x, by name, so that layouts for others can be left out; None for
+      any.
     rows_table: the table, None for the one that ships.
     device: kind of device, None for that of the first one.
 
@@ -204,6 +217,7 @@ def prepare(
       for row in table
       if (row.device, row.rows, row.columns, row.planes) == key
       and (most is None or row.least <= most)
+      and dtype in (None, row.x)
     } or {CANONICAL}
   held = {name: LAYOUTS[name](packed, rows) for name in sorted(chosen)}
   return Weight(held, scale, rows, columns, implementation)
@@ -219,6 +233,7 @@ def canonical(weight: Weight) -> jax.Array:
   back = {
     "int2_words": relayout.from_int2_words,
     "fragments": relayout.from_fragments,
+    "half_fragments": functools.partial(relayout.from_fragments, each=2),
   }[name]
   return back(held, weight.rows, weight.columns)
 

@@ -215,7 +215,7 @@ def kernel(
     _done,
     chained,
     ours=True,
-    apart=name == "mosaic_gpu",
+    apart=name.startswith("mosaic_gpu"),
   )
 
 

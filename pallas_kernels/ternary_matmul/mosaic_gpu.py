@@ -26,7 +26,7 @@ from pallas_kernels.ternary_matmul.relayout import (
 )
 
 MOST_PLANES = 4  # five would need nine bits
-STEP = 128  # input features a step: the widest swizzle of int8
+_STEP_BYTES = 128  # of a row of x: the widest swizzle
 
 
 class Tiles(NamedTuple):
@@ -37,12 +37,14 @@ class Tiles(NamedTuple):
     blocks: of 64 output features, a warpgroup.
     bm: rows of x a block, a multiple of 16.
     stages: steps on their way at once.
+    lag: steps that a warpgroup starts later than the one before it.
   """
 
   groups: int = 2
   blocks: int = 1
   bm: int = 128
   stages: int = 5
+  lag: int = 0
 
 
 def _constant(bits: int) -> int:
@@ -73,6 +75,21 @@ def join(words: Sequence[Any], register: int) -> Any:
   return (total + _constant(lift * 0x01010101)) ^ _constant(0x80808080)
 
 
+def halves(word: Any, register: int) -> Any:
+  """Register `register` of a bfloat16 fragment, 0 to 7: two of 2 * t."""
+  return (word << (14 - 2 * register)) & _constant(0xC000C000)
+
+
+def step(dtype: Any) -> int:
+  """Input features a step."""
+  return _STEP_BYTES // jnp.dtype(dtype).itemsize
+
+
+def padded_scales(count: int) -> int:
+  """Of so many rows, as a copy takes them: 128 bytes or a multiple."""
+  return -(-count // 32) * 32
+
+
 def forward(
   x: jax.Array,
   words: jax.Array,
@@ -87,8 +104,9 @@ def forward(
   """x @ W, as `base.ternary_matmul`.
 
   Args:
-    x: [M, I], int8.
-    words: [P, N / 64, K / 32, 128], int32, from `relayout.fragments`.
+    x: [M, I], int8 or bfloat16.
+    words: [P, N / 64, K / 32, 128], int32, from `relayout.fragments`, for
+      bfloat16 with two numbers a register.
     scale, x_scale: as for `base.ternary_matmul`.
     columns: O.
     out_dtype: bfloat16 or float32.
@@ -99,30 +117,33 @@ def forward(
     [M, O] in `out_dtype`.
 
   Raises:
-    ValueError: more than four planes, or `interpret` is asked for.
-    TypeError: x is not int8.
+    ValueError: more than four planes, or one of bfloat16 x, or `interpret` is
+      asked for.
+    TypeError: x is neither int8 nor bfloat16.
   """
   if interpret:
     raise ValueError("mosaic_gpu cannot be interpreted: it needs a GPU")
-  if x.dtype != jnp.int8:
-    raise TypeError(f"x must be int8, got {x.dtype}")
+  if x.dtype not in (jnp.int8, jnp.bfloat16):
+    raise TypeError(f"x must be int8 or bfloat16, got {x.dtype}")
   planes, high, long, _ = words.shape
-  if planes > MOST_PLANES:
+  most = MOST_PLANES if x.dtype == jnp.int8 else 1
+  if planes > most:
     raise ValueError(
-      f"words must hold at most {MOST_PLANES} planes, got {planes}"
+      f"words must hold at most {most} planes for {x.dtype} x, got {planes}"
     )
   tiles = tiles or Tiles()
   count = len(x)
-  own = tiles.groups * tiles.blocks
-  high_fill, long_fill = -high % own, -long % (STEP // FRAGMENT_ROWS)
+  high_fill = max(0, tiles.groups * tiles.blocks - high)
+  long_fill = -long % (step(x.dtype) // FRAGMENT_ROWS)
   words = jnp.pad(words, ((0, 0), (0, high_fill), (0, long_fill), (0, 0)))
   k = words.shape[2] * FRAGMENT_ROWS
   n = words.shape[1] * FRAGMENT_COLUMNS
-  fill = -count % tiles.bm
+  fill = max(-count % 8, tiles.bm - count)
   x = jnp.pad(x, ((0, fill), (0, k - x.shape[1])))
   if x_scale is None:
     x_scale = jnp.ones((count, 1), jnp.float32)
-  x_scale = jnp.pad(x_scale[:, 0], (0, fill))
+  more = max(fill, padded_scales(tiles.bm) - count)
+  x_scale = jnp.pad(x_scale[:, 0], (0, more))
   wide = scale.ndim > 0
   scale = jnp.pad(scale.reshape(-1), (0, n - columns if wide else 0))
   # Here, so that a JAX without Mosaic GPU has all other kernels.

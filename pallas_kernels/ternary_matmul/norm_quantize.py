@@ -92,8 +92,7 @@ def gated_base(
 
 def _triton_kernel(eps, size, width, gated, rounded, x, gain, codes, scale):
   row = pl.program_id(0)
-  columns = jnp.arange(width, dtype=jnp.int32)  # JAX 0.12 refuses a long slice
-  inside = columns < size
+  columns, inside = _columns(width, size)
   none = x.dtype.type(0)
   first, second = jnp.int32(0), jnp.int32(1)
   given = plgpu.load(x.at[row, first, columns], mask=inside, other=none)
@@ -107,6 +106,69 @@ def _triton_kernel(eps, size, width, gated, rounded, x, gain, codes, scale):
   made, step = _row(wide, times, eps, size, x.dtype, rounded)
   plgpu.store(codes.at[row, columns], made.astype(jnp.int8), mask=inside)
   scale[row, 0] = jnp.max(step)
+
+
+def _columns(width, size):
+  """Numbers of `width` columns, and which of them a row has."""
+  columns = jnp.arange(width, dtype=jnp.int32)  # JAX 0.12 refuses a long slice
+  return columns, columns < size
+
+
+def _merging_kernel(
+  eps, size, width, each, dtype, rounded, x, log_sum, gain, codes, scale
+):
+  row = pl.program_id(0)
+  columns, inside = _columns(width, size)
+  heads = columns // each
+  times = plgpu.load(gain.at[columns], mask=inside, other=0.0)
+  levels, found = [], []
+  for part in range(x.shape[1]):
+    at = row, jnp.int32(part)
+    levels.append(plgpu.load(log_sum.at[*at, heads], mask=inside, other=0.0))
+    found.append(plgpu.load(x.at[*at, columns], mask=inside, other=0.0))
+  most = functools.reduce(jnp.maximum, levels)
+  weights = [jnp.exp(level - most) for level in levels]
+  wide = sum(w * f for w, f in zip(weights, found, strict=True)) / sum(weights)
+  wide = wide.astype(dtype).astype(jnp.float32)
+  made, step = _row(wide, times, eps, size, dtype, rounded)
+  plgpu.store(codes.at[row, columns], made.astype(jnp.int8), mask=inside)
+  scale[row, 0] = jnp.max(step)
+
+
+def merging(
+  read: jax.Array,
+  log_sum: jax.Array,
+  gain: jax.Array,
+  *,
+  dtype: jax.typing.DTypeLike,
+  eps: float = 1e-5,
+  warps: int = 4,
+  interpret: bool = False,
+) -> tuple[jax.Array, jax.Array]:
+  """As `triton`, of what a `decode_attention.Partial` comes to in `dtype`.
+
+  Args:
+    read: [M, P, N, H], float32.
+    log_sum: [M, P, N], float32.
+    gain: [N H], float32.
+    dtype: that the merged row is rounded to in front of the norm.
+    eps, warps, interpret: as for `triton`.
+
+  Returns:
+    codes [M, N H] and scale [M, 1], as `base`.
+  """
+  count, parts, _, each = read.shape
+  size = gain.shape[0]
+  width = 1 << (size - 1).bit_length()
+  rounded = jnp.round if interpret else _to_even
+  return pl.pallas_call(
+    functools.partial(_merging_kernel, eps, size, width, each, dtype, rounded),
+    grid=(count,),
+    out_shape=_shapes(count, size),
+    compiler_params=plgpu.CompilerParams(num_warps=warps, num_stages=1),
+    interpret=interpret,
+    name="norm_quantize",
+  )(read.reshape(count, parts, size), log_sum, gain)
 
 
 def triton(

@@ -119,59 +119,66 @@ def from_int2_words(held: jax.Array, rows: int, columns: int) -> jax.Array:
   return layout.pack(trits[:, :rows, :columns].astype(jnp.int8))
 
 
-def fragments(packed: jax.Array, rows: int) -> jax.Array:
-  """One int32 a thread: its registers of a 64 x 32 block of wgmma's int8 A.
+def fragments(packed: jax.Array, rows: int, each: int = 4) -> jax.Array:
+  """One int32 a thread: its registers of a 64 x 32 block of wgmma's A.
 
-  Thread t = 32 warp + 4 group + lane of a warpgroup holds four registers of
-  four int8 each: register 2j + i has output 16 warp + 8i + group and inputs
-  16j + 4 lane + 0 ... 3 of the block. Byte b of the word holds byte b of the
-  four registers, register r in bits 2r and 2r + 1, so that shift and mask give
-  a register at a time. Padded with the trit 0 to whole blocks.
+  A register holds `each` numbers: four int8, or two bfloat16. Thread
+  t = 32 warp + 4 group + lane of a warpgroup has in register r = 2j + i output
+  16 warp + 8i + group and inputs 4 each j + each lane + 0 ... each - 1 of the
+  block. The numbers of a register are 32 / each bits apart in the word, with
+  register r in bits 2r and 2r + 1 of each, so that shift and mask give a
+  register at a time. Padded with the trit 0 to whole blocks.
 
   Args:
     packed: [P, O, R], uint8, from `layout.pack`.
     rows: I, static.
+    each: numbers a register, 4 or 2.
 
   Returns:
     [P, ceil(O / 64), ceil(I / 32), 128], int32.
 
-  Source: PTX ISA, "Register fragments for wgmma.mma_async.m64nNk32".
+  Source: PTX ISA, "Register fragments for wgmma.mma_async.m64nNk32" and "k16".
   """
   trits = jnp.swapaxes(layout.unpack(packed, rows), 1, 2)  # [P, O, I]
   fill = (0, -trits.shape[1] % FRAGMENT_COLUMNS), (0, -rows % FRAGMENT_ROWS)
   trits = jnp.pad(trits, ((0, 0), *fill))
   planes, height, width = trits.shape
-  # [P, block, warp, i, group, block, j, lane, byte]
+  pairs = FRAGMENT_ROWS // (4 * each)
+  # [P, block, warp, i, group, block, j, lane, number]
   parts = trits.reshape(
     planes,
     height // FRAGMENT_COLUMNS,
     *(4, 2, 8),
     width // FRAGMENT_ROWS,
-    *(2, 4, 4),
+    *(pairs, 4, each),
   ).astype(jnp.int32)
   total = jnp.zeros((), jnp.int32)
-  for j in range(2):
+  for j in range(pairs):
     for i in range(2):
-      for byte in range(4):
-        field = parts[:, :, :, i, :, :, j, :, byte] & 3
-        total |= field << 8 * byte + 2 * (2 * j + i)
+      for number in range(each):
+        field = parts[:, :, :, i, :, :, j, :, number] & 3
+        total |= field << 32 // each * number + 2 * (2 * j + i)
   # [P, block, warp, group, block, lane]
   total = total.transpose(0, 1, 4, 2, 3, 5)
   return total.reshape(*total.shape[:3], WARPGROUP)
 
 
-def from_fragments(held: jax.Array, rows: int, columns: int) -> jax.Array:
+def from_fragments(
+  held: jax.Array, rows: int, columns: int, each: int = 4
+) -> jax.Array:
   """Inverse of `fragments`: canonical bytes of [rows, columns]."""
   planes, high, wide, _ = held.shape
   parts = held.reshape(planes, high, wide, 4, 8, 4)
+  pairs = FRAGMENT_ROWS // (4 * each)
   registers = []
-  for j in range(2):
+  for j in range(pairs):
     for i in range(2):
-      at = [30 - 8 * byte - 2 * (2 * j + i) for byte in range(4)]
+      low = 30 - 2 * (2 * j + i)
+      at = [low - 32 // each * number for number in range(each)]
       registers.append(jnp.stack([parts << s >> 30 for s in at], axis=-1))
   trits = jnp.stack(registers, axis=-1)
-  # [P, high, wide, warp, group, lane, byte, j, i]
-  trits = trits.reshape(*trits.shape[:-1], 2, 2)
+  # [P, high, wide, warp, group, lane, number, j, i]
+  trits = trits.reshape(*trits.shape[:-1], pairs, 2)
   trits = trits.transpose(0, 2, 7, 5, 6, 1, 3, 8, 4)
   trits = trits.reshape(planes, wide * FRAGMENT_ROWS, high * FRAGMENT_COLUMNS)
   return layout.pack(trits[:, :rows, :columns].astype(jnp.int8))

@@ -59,13 +59,13 @@ def must(shape: str, count: int, planes: int, x: str) -> float | None:
 def candidates(name: str, count: int, x: str) -> Iterator[Any]:
   """Tiles of a kernel for so many rows of x; the first ones are the guess."""
   if name == "triton_gemv":
-    few = ((2, 1), (16, 8), (4, 1), (4, 2), (1, 1), (8, 8), (8, 2))
+    few = ((2, 1), (8, 8), (4, 1), (16, 16), (16, 8), (1, 1), (4, 2))
     for bn, warps in few:
-      for chunk in (128, 512):
+      for chunk in (128, 256, 512):
         yield triton_gemv.Tiles(bn, chunk, warps)
   elif name == "triton_dot":
     yield from _dot_candidates(count, x)
-  elif name == "mosaic_gpu":
+  elif name.startswith("mosaic_gpu"):
     yield from _mosaic_candidates(count)
   elif name == "mosaic_tpu":
     for bk in (2048, 1024, 512):
@@ -82,11 +82,14 @@ def _mosaic_candidates(count: int) -> Iterator[mosaic_gpu.Tiles]:
   elif count <= 32:
     found = ((1, 1, 32, 6),)
   elif count <= 64:
-    found = ((1, 1, 64, 6),)
+    found = ((2, 1, 64, 8), (1, 1, 64, 8))
   elif count <= 512:
     found = ((1, 1, 64, 6), (1, 1, 128, 5), (2, 1, 64, 6))
+  elif count <= 2048:
+    found = ((2, 2, 128, 6), (2, 2, 80, 8), (3, 2, 80, 6), (3, 1, 96, 8))
+    found += ((2, 1, 256, 4),)
   else:
-    found = ((2, 2, 128, 5), (2, 1, 256, 4), (2, 1, 128, 5))
+    found = ((2, 2, 128, 6), (2, 2, 144, 5), (3, 2, 80, 6), (3, 1, 176, 5))
   for tiles in found:
     yield mosaic_gpu.Tiles(*tiles)
 
@@ -94,17 +97,18 @@ def _mosaic_candidates(count: int) -> Iterator[mosaic_gpu.Tiles]:
 def _dot_candidates(count: int, x: str) -> Iterator[triton_dot.Tiles]:
   tiles = triton_dot.Tiles
   if count <= 16:
-    for bn, warps, stages in ((16, 1, 5), (32, 2, 5), (16, 1, 8), (32, 4, 5)):
+    for bn, warps, stages in ((16, 1, 5), (32, 2, 5), (16, 1, 8), (32, 2, 8)):
       for split in (1, 2, 4):
         yield tiles(bn, 16, 64, warps, stages, split)
   elif count <= 32:
-    for bn, warps, stages in ((64, 4, 4), (32, 2, 4), (32, 2, 6)):
+    for bn, warps in ((64, 4), (32, 2)):
       for split in (1, 2, 4):
-        yield tiles(bn, 32, 64, warps, stages, split)
+        yield tiles(bn, 32, 64, warps, 4, split)
   elif count <= 64:
-    for bn, bm, warps in ((64, 64, 4), (64, 32, 4), (32, 64, 2), (32, 32, 2)):
-      for split in (1, 2, 4):
-        yield tiles(bn, bm, 64, warps, 4, split)
+    few = ((64, 32, 4, 4), (64, 64, 4, 3), (32, 32, 2, 4), (128, 64, 4, 3))
+    for bn, bm, warps, stages in few:
+      for split in (1, 2, 3):
+        yield tiles(bn, bm, 64, warps, stages, split)
   elif count <= 512:
     for bn, bm, stages in ((64, 64, 3), (128, 64, 3), (64, 64, 4)):
       for split in (1, 2, 3):

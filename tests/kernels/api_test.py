@@ -1,5 +1,6 @@
 """Dispatch: what the table says, and what nobody has measured."""
 
+import functools
 import json
 import logging
 
@@ -8,7 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pallas_kernels.ternary_matmul import api, layout, measured, triton_gemv
+from pallas_kernels.ternary_matmul import (
+  api,
+  layout,
+  measured,
+  targets,
+  triton_gemv,
+)
 
 ROW = measured.Row(
   device="NVIDIA H100 80GB HBM3",
@@ -44,6 +51,39 @@ def test_the_table_that_ships_can_be_read_and_names_kernels_that_exist():
     assert row.x in chosen.dtypes
     assert row.least <= row.most
     assert chosen.tiles is None or chosen.tiles(**row.tiles)
+
+
+def test_what_the_table_that_ships_asks_for_is_held():
+  for row in measured.table():
+    make = functools.partial(
+      api.prepare,
+      rows=row.rows,
+      most=row.most,
+      dtype=row.x,
+      device=row.device,
+    )
+    one = row.planes, row.columns, row.rows // 4
+    held = jax.eval_shape(
+      lambda packed, make=make: make(packed, jnp.float32(1)),
+      jax.ShapeDtypeStruct(one, jnp.uint8),
+    )
+    chosen = api.named(row.implementation)
+    for count in (row.least, row.most):
+      found = api.choose(held, count, row.x, device=row.device)
+      tiles = chosen.tiles and chosen.tiles(**row.tiles)
+      assert found == (row.implementation, tiles)
+    assert chosen.layout in held.held
+
+
+def test_the_benchmark_tries_the_tiles_that_the_table_names():
+  counts = {span: count for count, span in targets.BUCKETS.items()}
+  for row in measured.table():
+    if row.harness != "kernel":  # some other row's
+      continue
+    count = counts[row.least, row.most]
+    tried = targets.candidates(row.implementation, count, row.x)
+    tiles = api.named(row.implementation).tiles
+    assert (tiles and tiles(**row.tiles)) in tuple(tried), row
 
 
 def test_a_row_decides_by_device_shape_planes_dtype_and_rows_of_x():
@@ -107,6 +147,13 @@ def test_layouts_for_more_rows_than_will_come_are_left_out():
   options = {"rows_table": table, "device": ROW.device}
   assert sorted(weight(**options).held) == ["fragments", "signed_words"]
   assert sorted(weight(**options, most=64).held) == ["signed_words"]
+
+
+def test_layouts_for_another_dtype_of_x_are_left_out():
+  half = ROW._replace(x="bfloat16", implementation="mosaic_gpu_bfloat16")
+  options = {"rows_table": (ROW, half), "device": ROW.device}
+  assert sorted(weight(**options).held) == ["half_fragments", "signed_words"]
+  assert sorted(weight(**options, dtype="int8").held) == ["signed_words"]
 
 
 @pytest.mark.parametrize("implementation", api.IMPLEMENTATIONS)

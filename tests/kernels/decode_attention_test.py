@@ -40,6 +40,21 @@ def test_the_kernel_reads_and_stores_what_base_does(share, column):
     np.testing.assert_allclose(mine, its, rtol=2e-5, atol=2e-5)
 
 
+@pytest.mark.parametrize("column", [0, 19])
+def test_parts_of_the_slots_come_to_the_whole(column):
+  """Nothing at all is seen in the second part where the column is 0."""
+  given = draw(jnp.float32, column)
+  wanted = decode_attention.base(*given)
+  read, *stored = decode_attention.triton(
+    *given, block=16, parts=2, interpret=True
+  )
+  assert isinstance(read, decode_attention.Partial)
+  for mine, its in zip(
+    (read.merged(jnp.float32), *stored), wanted, strict=True
+  ):
+    np.testing.assert_allclose(mine, its, rtol=2e-5, atol=2e-5)
+
+
 def test_slots_that_are_not_seen_change_nothing():
   given = list(draw(jnp.float32))
   read, *_ = decode_attention.base(*given)
@@ -65,6 +80,7 @@ def test_more_query_heads_than_a_program_holds_are_shared_out():
     ({"block": 8}, "block=8 must be a power of two, at least 16"),
     ({"share": 3}, "share=3 must divide the 2 query heads of a key head"),
     ({"share": 0}, "share=0 must divide"),
+    ({"parts": 3}, "parts=3 must be 1 to 2, the blocks"),
   ],
 )
 def test_a_cut_that_does_not_fit_is_refused(options, said):

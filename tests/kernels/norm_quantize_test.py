@@ -7,6 +7,7 @@ from jax.experimental.pallas import tpu as pltpu
 
 from bitzero_jax.models.layers import RMSNorm
 from bitzero_jax.quant import activations
+from pallas_kernels.decode_attention import Partial
 from pallas_kernels.ternary_matmul import norm_quantize
 
 
@@ -50,3 +51,21 @@ def test_a_row_of_zeros_stays_zero():
   codes, scale = norm_quantize.base(x, jnp.ones(64))
   np.testing.assert_array_equal(codes, 0)
   assert np.isfinite(scale).all() and (np.asarray(scale) > 0).all()
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_parts_of_attention_are_merged_in_front_of_the_norm(dtype):
+  rng = np.random.default_rng(0)
+  read = jnp.asarray(rng.normal(size=(5, 3, 5, 16)), jnp.float32)
+  level = jnp.asarray(rng.normal(size=(5, 3, 5)) * 4, jnp.float32)
+  gain = jnp.asarray(rng.uniform(0.5, 2, 80), jnp.float32)
+  whole = Partial(read, level).merged(dtype).reshape(5, 80)
+  wanted, step = norm_quantize.base(whole, gain)
+  codes, scale = norm_quantize.merging(
+    read, level, gain, dtype=dtype, interpret=True
+  )
+  off = np.abs(np.asarray(codes, int) - np.asarray(wanted, int))
+  assert off.max() <= 1
+  assert np.mean(off != 0) < (0.1 if dtype == jnp.bfloat16 else 0.01)
+  loose = 2**-7 if dtype == jnp.bfloat16 else 1e-6
+  np.testing.assert_allclose(scale, step, rtol=loose)

@@ -45,10 +45,12 @@ def test_round_trips(planes, rows, columns):
   back = relayout.from_int2_words(there, rows, columns)
   np.testing.assert_array_equal(back, packed)
 
-  there = jax.jit(relayout.fragments, static_argnums=1)(packed, rows)
-  assert there.shape[1:] == (-(-columns // 64), -(-rows // 32), 128)
-  back = relayout.from_fragments(there, rows, columns)
-  np.testing.assert_array_equal(back, packed)
+  for each in (4, 2):
+    made = jax.jit(relayout.fragments, static_argnums=(1, 2))
+    there = made(packed, rows, each)
+    assert there.shape[1:] == (-(-columns // 64), -(-rows // 32), 128)
+    back = relayout.from_fragments(there, rows, columns, each)
+    np.testing.assert_array_equal(back, packed)
 
 
 @pytest.mark.parametrize("rows", [33, 64])

@@ -14,7 +14,7 @@ from bitzero_jax.bench import decode
 from bitzero_jax.models import fused_parts
 from pallas_kernels.ternary_matmul import aot, api
 
-TOKENS, SLOTS = 4, 64
+TOKENS, SLOTS = 4, 256  # attention in four parts
 shape = decode.BITNET_2B4T._replace(layers=2, vocab=4096)
 where = jax.sharding.SingleDeviceSharding(aot.device("h100"))
 plain = api.prepare
@@ -40,7 +40,7 @@ with aot.described("triton_gemv"):
   text = decode._program(parts, weights, given, state).as_text() or ""
 # The loop's body is the computation that calls kernels.
 (body,) = [b for b in text.split("\n\n") if "xla.gpu.triton" in b]
-held = "bf16[1,64,5,128]"
+held = "bf16[1,256,5,128]"
 copies = re.findall(rf"= {re.escape(held)}\S* copy\(", body)
 calls = [line for line in body.splitlines() if '"__gpu$xla.gpu.triton"' in line]
 names = collections.Counter(
