@@ -139,10 +139,10 @@ def _merging_kernel(eps, dtype, rounded, x, log_sum, gain, codes, scale):
     found.append(plgpu.load(x.at[*at, columns], mask=mask, other=0.0))
   most = functools.reduce(jnp.maximum, levels)
   weights = [jnp.exp(level - most) for level in levels]
-  total = sum(weights)
+  total = functools.reduce(jnp.add, weights)
   shares = [(weight / total)[:, None] for weight in weights]
-  wide = sum(s * f for s, f in zip(shares, found, strict=True))
-  wide = wide.astype(dtype).astype(jnp.float32)
+  read = [s * f for s, f in zip(shares, found, strict=True)]
+  wide = functools.reduce(jnp.add, read).astype(dtype).astype(jnp.float32)
   made, step = _row(wide, times, eps, size, dtype, rounded, axes=(-1, -2))
   plgpu.store(codes.at[row, columns], made.astype(jnp.int8), mask=mask)
   scale[row, 0] = jnp.max(jnp.max(step, axis=0))
