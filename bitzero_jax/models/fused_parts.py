@@ -15,8 +15,10 @@ from pallas_kernels import decode_attention
 from pallas_kernels.ternary_matmul import api, norm_quantize
 
 _MULTIPROCESSORS = 132  # of an H100, each of which runs a program
-_MOST_BLOCK = 64  # slots in one step of attention
-_PARTS = 4  # programs that share the slots of a head, where there are few
+_MOST_BLOCK, _LEAST_BLOCK = 64, 16  # slots in one step of attention
+# Where there are few programs, so many share the slots of a head, with more in
+# one step and more warps.
+_PARTS, _WIDE_BLOCK, _WARPS = 4, 128, 8
 
 
 class Parts(NamedTuple):
@@ -114,22 +116,21 @@ def packed(
 
   def gate(x, gain):
     return norm_quantize.triton(
-      x, gain, eps=eps, gated=True, warps=8, interpret=interpret
+      x, gain, eps=eps, gated=True, interpret=interpret
     )
 
   def attend(qkv, keys, *rest):
     # Where key heads alone keep the card idle, each query head has a program.
-    few = len(qkv) * keys.shape[2] < _MULTIPROCESSORS
-    # The largest power of two that divides the slots.
-    block = math.gcd(_MOST_BLOCK, keys.shape[1])
+    few, slots = len(qkv) * keys.shape[2] < _MULTIPROCESSORS, keys.shape[1]
+    # The largest power of two that divides the slots, or a part of them.
+    if few:
+      block = max(_LEAST_BLOCK, math.gcd(_WIDE_BLOCK, slots // _PARTS))
+      cut = {"share": 1, "parts": min(_PARTS, slots // block)}
+      cut |= {"warps": _WARPS, "stages": 2}
+    else:
+      block, cut = math.gcd(_MOST_BLOCK, slots), {}
     return decode_attention.triton(
-      qkv,
-      keys,
-      *rest,
-      share=1 if few else None,
-      block=block,
-      parts=min(_PARTS, keys.shape[1] // block) if few else 1,
-      interpret=interpret,
+      qkv, keys, *rest, block=block, **cut, interpret=interpret
     )
 
   def settle(read, gain):

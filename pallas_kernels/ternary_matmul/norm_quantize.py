@@ -29,16 +29,25 @@ def _row(
   size: int,
   dtype: Any,
   rounded: Callable[[jax.Array], jax.Array] = jnp.round,
+  axes: tuple[int, ...] = (-1,),
 ) -> tuple[jax.Array, jax.Array]:
   """Codes, as float32, and scale of rows [..., D] float32 with zeros behind.
+
+  A row may be a block of more than one axis: `axes`, reduced one by one.
 
   The norm is rounded to `dtype` before its gain and after it, as the model's;
   XLA may leave such a rounding out.
   """
-  power = jnp.sum(x * x, axis=-1, keepdims=True) * (1.0 / size)
+
+  def over_all(reduce, found):
+    for axis in axes:
+      found = reduce(found, axis=axis, keepdims=True)
+    return found
+
+  power = over_all(jnp.sum, x * x) * (1.0 / size)
   unit = (x * jax.lax.rsqrt(power + eps)).astype(dtype)
   normed = (unit * gain.astype(dtype)).astype(jnp.float32)
-  largest = jnp.max(jnp.abs(normed), axis=-1, keepdims=True)
+  largest = over_all(jnp.max, jnp.abs(normed))
   scale = jnp.maximum(largest, _LEAST) * (1 / _TOP)
   codes = rounded(normed * (1 / scale))
   return jnp.clip(codes, -_TOP, _TOP), scale
@@ -114,25 +123,29 @@ def _columns(width, size):
   return columns, columns < size
 
 
-def _merging_kernel(
-  eps, size, width, each, dtype, rounded, x, log_sum, gain, codes, scale
-):
+def _merging_kernel(eps, dtype, rounded, x, log_sum, gain, codes, scale):
+  # A row of the block is a head: a part's weight is worked out once for each.
   row = pl.program_id(0)
-  columns, inside = _columns(width, size)
-  heads = columns // each
-  times = plgpu.load(gain.at[columns], mask=inside, other=0.0)
+  (_, parts, count), size = log_sum.shape, gain.shape[0]
+  heads, inside = _columns(1 << (count - 1).bit_length(), count)
+  each = jnp.arange(size // count, dtype=jnp.int32)
+  columns = heads[:, None] * (size // count) + each[None]
+  mask = jnp.broadcast_to(inside[:, None], columns.shape)
+  times = plgpu.load(gain.at[columns], mask=mask, other=0.0)
   levels, found = [], []
-  for part in range(x.shape[1]):
+  for part in range(parts):
     at = row, jnp.int32(part)
     levels.append(plgpu.load(log_sum.at[*at, heads], mask=inside, other=0.0))
-    found.append(plgpu.load(x.at[*at, columns], mask=inside, other=0.0))
+    found.append(plgpu.load(x.at[*at, columns], mask=mask, other=0.0))
   most = functools.reduce(jnp.maximum, levels)
   weights = [jnp.exp(level - most) for level in levels]
-  wide = sum(w * f for w, f in zip(weights, found, strict=True)) / sum(weights)
-  wide = wide.astype(dtype).astype(jnp.float32)
-  made, step = _row(wide, times, eps, size, dtype, rounded)
-  plgpu.store(codes.at[row, columns], made.astype(jnp.int8), mask=inside)
-  scale[row, 0] = jnp.max(step)
+  total = functools.reduce(jnp.add, weights)
+  shares = [(weight / total)[:, None] for weight in weights]
+  read = [s * f for s, f in zip(shares, found, strict=True)]
+  wide = functools.reduce(jnp.add, read).astype(dtype).astype(jnp.float32)
+  made, step = _row(wide, times, eps, size, dtype, rounded, axes=(-1, -2))
+  plgpu.store(codes.at[row, columns], made.astype(jnp.int8), mask=mask)
+  scale[row, 0] = jnp.max(jnp.max(step, axis=0))
 
 
 def merging(
@@ -142,7 +155,7 @@ def merging(
   *,
   dtype: jax.typing.DTypeLike,
   eps: float = 1e-5,
-  warps: int = 4,
+  warps: int = 16,
   interpret: bool = False,
 ) -> tuple[jax.Array, jax.Array]:
   """As `triton`, of what a `decode_attention.Partial` comes to in `dtype`.
@@ -157,12 +170,11 @@ def merging(
   Returns:
     codes [M, N H] and scale [M, 1], as `base`.
   """
-  count, parts, _, each = read.shape
+  count, parts, _, _ = read.shape
   size = gain.shape[0]
-  width = 1 << (size - 1).bit_length()
   rounded = jnp.round if interpret else _to_even
   return pl.pallas_call(
-    functools.partial(_merging_kernel, eps, size, width, each, dtype, rounded),
+    functools.partial(_merging_kernel, eps, dtype, rounded),
     grid=(count,),
     out_shape=_shapes(count, size),
     compiler_params=plgpu.CompilerParams(num_warps=warps, num_stages=1),
@@ -177,7 +189,7 @@ def triton(
   *,
   eps: float = 1e-5,
   gated: bool = False,
-  warps: int = 4,
+  warps: int = 16,
   interpret: bool = False,
 ) -> tuple[jax.Array, jax.Array]:
   """As `base`, or `gated_base`, a program a row, on a GPU.
