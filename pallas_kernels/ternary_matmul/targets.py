@@ -101,9 +101,13 @@ def _dot_candidates(count: int, x: str) -> Iterator[triton_dot.Tiles]:
       for split in (1, 2, 4):
         yield tiles(bn, 16, 64, warps, stages, split)
   elif count <= 32:
-    for bn, warps in ((64, 4), (32, 2)):
+    for bn, bm, warps, stages in (
+      (64, 32, 4, 4),
+      (32, 32, 2, 4),
+      (64, 16, 2, 5),
+    ):
       for split in (1, 2, 4):
-        yield tiles(bn, 32, 64, warps, 4, split)
+        yield tiles(bn, bm, 64, warps, stages, split)
   elif count <= 64:
     few = ((64, 32, 4, 4), (64, 64, 4, 3), (32, 32, 2, 4), (128, 64, 4, 3))
     for bn, bm, warps, stages in few:
