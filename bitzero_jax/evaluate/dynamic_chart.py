@@ -9,14 +9,14 @@ from bitzero_jax.evaluate.number_format import percent
 
 _LEFT, _RIGHT, _TOP, _FLOOR = 50, 382, 24, 236
 _HEIGHT = _FLOOR + 40
-# Colors.
+# Colors, without the second blue.
 _RULES = {
-  "static": 3,
+  "static": GREY,
   "confidence": 0,
   "length": 1,
   "nesting": 5,
   "failures": 6,
-  "gains": 4,
+  "gains": 3,
   "oracle": 2,
 }
 
