@@ -14,6 +14,7 @@ from pallas_kernels.ternary_matmul import (
   triton_gemv,
 )
 
+DEVICE = "H100"  # in the name of a device that they hold for
 COLUMNS = (
   "2560->2560",
   "2560->3840",

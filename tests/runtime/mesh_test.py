@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import pytest
-from jax.sharding import AbstractMesh, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, PartitionSpec
 
 from bitzero_jax.runtime import mesh
 
@@ -66,7 +66,8 @@ def test_rows_of_one_process_go_and_come_back():
 
 def laid(function, x, size):
   """The layouts that a program for so many devices asks for, in order."""
-  with mesh.traced(AbstractMesh((size, 1, 1), mesh.AXES)):
+  auto = (AxisType.Auto,) * 3  # as a `Mesh` has them
+  with mesh.traced(AbstractMesh((size, 1, 1), mesh.AXES, axis_types=auto)):
     traced = jax.make_jaxpr(function)(x)
   return [
     (equation.invars[0].aval.shape, equation.params["sharding"].spec)
