@@ -1,7 +1,11 @@
 """What every test runs under. JAX reads the environment when first imported."""
 
+import importlib.util
+import json
 import os
 import pathlib
+import subprocess
+import sys
 
 import hypothesis
 import pytest
@@ -35,3 +39,40 @@ def dtype_promotion(request):
   mode = "strict" if room in STRICT_ROOMS else "standard"
   with jax.numpy_dtype_promotion(mode):
     yield
+
+
+# A compiler's package here, and what has to be installed for it.
+COMPILERS = {
+  "tpu": ("libtpu", "libtpu"),
+  "cuda": ("jax_cuda13_plugin", "jax[cuda13]"),
+}
+
+
+@pytest.fixture
+def compiled_here(request):
+  """What a script beside the test prints as JSON, where a compiler is here.
+
+  A missing one fails where BITZERO_AOT names it. The compilation cache of other
+  tests would hide that a compiler refuses.
+  """
+
+  def run(compiler: str, script: str, *options: str) -> dict:
+    module, package = COMPILERS[compiler]
+    if importlib.util.find_spec(module) is None:
+      if compiler in os.environ.get("BITZERO_AOT", ""):
+        pytest.fail(f"{package} must be installed for this job")
+      pytest.skip(f"needs {package}")
+    plain = {k: v for k, v in os.environ.items() if k[:9] != "JAX_COMPI"}
+    done = subprocess.run(
+      [sys.executable, str(request.path.with_name(script)), *options],
+      cwd=TESTS.parent,
+      env=plain | {"PYTHONPATH": str(TESTS.parent)},
+      capture_output=True,
+      text=True,
+      timeout=600,
+      check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+  return run

@@ -42,8 +42,8 @@ GPUS = {"h100": H100}
 TARGETS = (*TPUS, *GPUS)
 
 
-def device(target: str) -> Any:
-  """The first device of a target that need not exist.
+def devices(target: str, gpus: int = 1) -> list[Any]:
+  """Those of a target that need not exist, so many where they are GPUs.
 
   Raises:
     ValueError: the target is unknown.
@@ -61,8 +61,8 @@ def device(target: str) -> Any:
     else:
       found = topologies.get_topology_desc(
         platform="cuda",
-        topology_name="1x1x1",
-        topology="1x1x1",
+        topology_name=f"1x1x{gpus}",
+        topology=f"1x1x{gpus}",
         target_config=GPUS[target],
       )
   except Exception as error:
@@ -71,7 +71,12 @@ def device(target: str) -> Any:
       f"{target}: no compiler here: pip install 'bitzero-jax[{extra}]' "
       f"({str(error).splitlines()[0][:80]})"
     ) from None
-  return found.devices[0]
+  return list(found.devices)
+
+
+def device(target: str) -> Any:
+  """The first one of `devices`."""
+  return devices(target)[0]
 
 
 def described(kernel: str) -> Any:

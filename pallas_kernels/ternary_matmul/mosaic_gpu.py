@@ -37,14 +37,12 @@ class Tiles(NamedTuple):
     blocks: of 64 output features, a warpgroup.
     bm: rows of x a block, a multiple of 16.
     stages: steps on their way at once.
-    lag: steps that a warpgroup starts later than the one before it.
   """
 
   groups: int = 2
   blocks: int = 1
   bm: int = 128
   stages: int = 5
-  lag: int = 0
 
 
 def _constant(bits: int) -> int:

@@ -95,8 +95,6 @@ def _body(tiles, planes, grid, wide, dtype, words, x, scale, x_scale, out):
   own, long = tiles.groups * tiles.blocks, step(x.dtype)
   steps = x.shape[1] // long
   stages = min(tiles.stages, steps)
-  # Later than that the first one would wait for those that wait for it.
-  lag = min(tiles.lag, stages)
   across = pl.cdiv(words.shape[1], own)
   share = pl.cdiv(
     across * pl.cdiv(x.shape[0], tiles.bm) - jax.lax.axis_index(_GRID), grid
@@ -136,10 +134,9 @@ def _body(tiles, planes, grid, wide, dtype, words, x, scale, x_scale, out):
     full=plgpu.Barrier(num_arrivals=2, num_barriers=stages),
     empty=plgpu.Barrier(num_arrivals=tiles.groups, num_barriers=stages),
     sized=plgpu.Barrier(num_barriers=2),
-    later=plgpu.Barrier(num_barriers=tiles.groups),
     collective_axes=_GROUP,
   )
-  def _(given, packed, sizes, done, full, empty, sized, later):
+  def _(given, packed, sizes, done, full, empty, sized):
     def load():
       plgpu.set_max_registers(_LOADER, action="decrease")
 
@@ -187,11 +184,6 @@ def _body(tiles, planes, grid, wide, dtype, words, x, scale, x_scale, out):
 
     def multiply():
       plgpu.set_max_registers(_registers(tiles.groups), action="increase")
-      if lag:
-
-        @pl.when(group > 0)
-        def _():
-          plgpu.barrier_wait(later.at[group])
 
       @pl.loop(0, share)
       def _(number):
@@ -229,12 +221,6 @@ def _body(tiles, planes, grid, wide, dtype, words, x, scale, x_scale, out):
                 @pl.when(k > 0)
                 def _():
                   plgpu.barrier_arrive(empty.at[(count - 1) % stages])
-
-            if lag:
-
-              @pl.when((count == lag - 1) & (group < tiles.groups - 1))
-              def _():
-                plgpu.barrier_arrive(later.at[group + 1])
 
           plgpu.wgmma_wait(0)
           last = ((number + 1) * steps - 1) % stages

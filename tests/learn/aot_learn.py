@@ -3,8 +3,6 @@
 import json
 import re
 
-from jax.experimental import topologies
-
 from bitzero_jax import arguments, build
 from bitzero_jax.bench import scaling
 from pallas_kernels.ternary_matmul import aot
@@ -18,13 +16,7 @@ def main() -> None:
     ["--config.propose.candidates=192", "--config.learn.updates=16"],
   )
   grown = scaling.grown(config, 2)
-  found = topologies.get_topology_desc(
-    platform="cuda",
-    topology_name="1x1x2",
-    topology="1x1x2",
-    target_config=aot.H100,
-  )
-  mesh = build.build_mesh(grown, found.devices)
+  mesh = build.build_mesh(grown, aot.devices("h100", gpus=2))
   text = build.build_traces(grown, mesh).learn().lower().compile().as_text()
   steps = sorted(map(int, _STEPS.findall(text)))
   print(json.dumps({"steps": steps, "updates": 16, "rows": 192}))
